@@ -1,0 +1,2 @@
+//! Event vocabulary.
+#![cfg_attr(not(feature = "std"), no_std)]

@@ -1,0 +1,2 @@
+//! Machine state, fields and formatting for capture; does no I/O.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! Reads and writes .scap capture files.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! The binary `capture`.
+#![forbid(unsafe_code)]
+fn main() {}

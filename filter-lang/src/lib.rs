@@ -1,0 +1,2 @@
+//! The capture filter language: grammar, type check, compiled filters over any catalogue of fields.
+#![forbid(unsafe_code)]
