@@ -1,0 +1,710 @@
+//! The record ABI between the probe (writer) and the collector (reader): every byte that crosses
+//! the ring. Invariant: everything here is `repr(C)`, without padding, native-endian (probe and
+//! reader run on the same machine), and each size is asserted, so a change on one side only does
+//! not compile.
+//!
+//! A **record** is a [`RecordHeader`], then a fixed part that its kind decides ([`EnterFixed`],
+//! [`ExitFixed`], …), then zero or more **sections**: a [`SectionHeader`] and `len` bytes of data,
+//! padded to 8. `RecordHeader::len` counts all of it and is a multiple of 8. Sections come in the
+//! order in which the copy plan (see [`crate::plan`]) lists them.
+//!
+//! A **lane** is one ring: [`LaneHead`] on page 0 (written by the probe), [`LaneTail`] on page 1
+//! (written by the collector), then `ring_len` bytes of data and [`LANE_SLACK`] bytes that the
+//! last record of a turn may run into, so records are always contiguous.
+
+/// Reads one ABI value from the front of a byte slice.
+pub trait Wire: Sized {
+    /// Takes the value and moves `bytes` behind it; `None` when there are too few bytes.
+    fn take(bytes: &mut &[u8]) -> Option<Self>;
+}
+
+macro_rules! wire_int {
+    ($($t:ty),*) => {$(
+        impl Wire for $t {
+            #[inline]
+            fn take(bytes: &mut &[u8]) -> Option<Self> {
+                let (head, rest) = bytes.split_first_chunk()?;
+                *bytes = rest;
+                Some(<$t>::from_ne_bytes(*head))
+            }
+        }
+    )*};
+}
+wire_int!(u8, u16, u32, u64, i32, i64);
+
+impl<T: Wire + Copy + Default, const N: usize> Wire for [T; N] {
+    #[inline]
+    fn take(bytes: &mut &[u8]) -> Option<Self> {
+        let mut out = [T::default(); N];
+        for slot in &mut out {
+            *slot = T::take(bytes)?;
+        }
+        Some(out)
+    }
+}
+
+/// Declares a `repr(C)` struct, asserts its size (which also proves that it has no padding) and
+/// gives it [`Wire`] and `read`.
+macro_rules! wire_struct {
+    ($(#[$meta:meta])* $name:ident: $size:literal { $($(#[$fmeta:meta])* $field:ident: $t:ty,)* }) => {
+        $(#[$meta])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct $name { $($(#[$fmeta])* pub $field: $t,)* }
+
+        const _: () = {
+            assert!(core::mem::size_of::<$name>() == $size);
+            assert!($(core::mem::size_of::<$t>() +)* 0 == $size);
+            assert!($size % 8 == 0);
+        };
+
+        impl $name {
+            /// Size in bytes; a multiple of 8.
+            pub const LEN_BYTES: usize = $size;
+
+            /// Reads the struct from the front of `bytes`.
+            #[inline]
+            pub fn read(mut bytes: &[u8]) -> Option<Self> {
+                Self::take(&mut bytes)
+            }
+        }
+
+        impl Wire for $name {
+            #[inline]
+            fn take(bytes: &mut &[u8]) -> Option<Self> {
+                Some(Self { $($field: <$t>::take(bytes)?,)* })
+            }
+        }
+    };
+}
+
+/// What a record is about.
+pub mod kind {
+    /// System call entry: [`EnterFixed`](super::EnterFixed), then sections.
+    pub const ENTER: u8 = 1;
+    /// System call return: [`ExitFixed`](super::ExitFixed), then sections.
+    pub const EXIT: u8 = 2;
+    /// `sched_process_exec`, inside a successful execve: [`ExecFixed`](super::ExecFixed), then a
+    /// FILENAME section. Lies between the call's enter and exit; header ids are the new ones.
+    pub const EXEC: u8 = 3;
+    /// `sched_process_fork`, inside clone/fork in the parent: [`ForkFixed`](super::ForkFixed).
+    /// Header ids are the parent's.
+    pub const FORK: u8 = 4;
+    /// `sched_process_exit`: [`ProcExitFixed`](super::ProcExitFixed). One per thread.
+    pub const PROC_EXIT: u8 = 5;
+    /// `sched_switch`: [`SwitchFixed`](super::SwitchFixed). Header ids are those of the thread
+    /// that leaves the CPU.
+    pub const SWITCH: u8 = 6;
+    /// Records were lost in this lane just here: [`LossFixed`](super::LossFixed). Header time is
+    /// that of the record that follows; tid and pid are 0.
+    pub const LOSS: u8 = 7;
+}
+
+/// Bits of [`RecordHeader::flags`].
+pub mod flag {
+    /// The caller is a 32-bit (ia32) one: `nr` counts in the ia32 table; args come from
+    /// bx, cx, dx, si, di, bp, zero-extended; user structs have the ia32 layout.
+    pub const COMPAT32: u8 = 1;
+    /// The call number had the x32 bit; `nr` is without it.
+    pub const X32: u8 = 2;
+    /// The record ran out of room: sections at its end are missing or cut.
+    pub const TRUNCATED: u8 = 4;
+}
+
+/// `RecordHeader::nr` of a call without a number: `orig_ax` was -1, as after rt_sigreturn, or it
+/// did not fit 16 bits.
+pub const NR_NONE: u16 = 0xffff;
+
+wire_struct! {
+/// First bytes of every record.
+RecordHeader: 24 {
+    /// Bytes of the whole record, this header included; a multiple of 8.
+    len: u32,
+    /// One of [`kind`].
+    kind: u8,
+    /// Bits of [`flag`].
+    flags: u8,
+    /// System call number (x86_64 table, or ia32 with COMPAT32), or [`NR_NONE`]. For kinds that
+    /// are no calls: 0.
+    nr: u16,
+    /// CLOCK_MONOTONIC, ns.
+    ts_ns: u64,
+    /// Thread id in the root pid namespace (`task_struct.pid`).
+    tid: u32,
+    /// Process id in the root pid namespace (`task_struct.tgid`).
+    pid: u32,
+}}
+
+wire_struct! {
+/// Fixed part of an ENTER record.
+EnterFixed: 48 {
+    /// The raw argument registers.
+    args: [u64; 6],
+}}
+
+wire_struct! {
+/// Fixed part of an EXIT record.
+ExitFixed: 56 {
+    /// Result: a value, or -errno; -512..=-516 are the kernel's restart codes.
+    ret: i64,
+    /// The raw argument registers as they are at exit: unchanged by the kernel except after a
+    /// successful exec (all 0) and rt_sigreturn (those of the interrupted code).
+    args: [u64; 6],
+}}
+
+wire_struct! {
+/// Fixed part of an EXEC record.
+ExecFixed: 8 {
+    /// Thread id before the exec; differs from the header's when a non-leader did it.
+    old_tid: u32,
+    /// 0.
+    reserved: u32,
+}}
+
+wire_struct! {
+/// Fixed part of a FORK record.
+ForkFixed: 24 {
+    /// Thread id of the child.
+    child_tid: u32,
+    /// Process id of the child; equal to the header's pid for a new thread.
+    child_pid: u32,
+    /// Thread id of the child in its own pid namespace.
+    child_vtid: u32,
+    /// Process id of the child in its own pid namespace.
+    child_vpid: u32,
+    /// `task_struct.start_boottime` of the child, ns.
+    child_start_boot_ns: u64,
+}}
+
+wire_struct! {
+/// Fixed part of a PROC_EXIT record.
+ProcExitFixed: 24 {
+    /// `task_struct.exit_code`: wait status form (`ret << 8 | core << 7 | signal`).
+    exit_code: u32,
+    /// Thread that inherits the children (`find_new_reaper` order: a living thread of the same
+    /// process, else the nearest child subreaper, else the namespace's init); 0 when there are
+    /// no children.
+    reaper_tid: u32,
+    /// `signal_struct.live` after this exit: 0 means that the whole process is gone.
+    live_threads: u32,
+    /// 0.
+    reserved: u32,
+    /// `task_struct.start_boottime`, ns.
+    start_boot_ns: u64,
+}}
+
+wire_struct! {
+/// Fixed part of a SWITCH record. Fault counts and memory are those of the leaving thread.
+SwitchFixed: 40 {
+    /// The thread that gets the CPU.
+    next_tid: u32,
+    /// Its process.
+    next_pid: u32,
+    /// Major faults of the thread.
+    maj_flt: u64,
+    /// Minor faults of the thread.
+    min_flt: u64,
+    /// Memory of the process.
+    mm: MmInfo,
+}}
+
+wire_struct! {
+/// Fixed part of a LOSS record: what this lane lost since its last written record.
+LossFixed: 40 {
+    /// Records lost.
+    count: u64,
+    /// Of these, records of state-bearing calls ([`crate::plan::PlanRow::stateful`]) and of the
+    /// process tracepoints.
+    stateful: u64,
+    /// Of these, enter records.
+    enters: u64,
+    /// CLOCK_MONOTONIC of the first lost one, ns.
+    first_ts_ns: u64,
+    /// `LaneHead::seen` at the following record.
+    seen: u64,
+}}
+
+/// What a section holds.
+pub mod tag {
+    /// User string at the argument, no terminating NUL stored.
+    pub const STR: u8 = 1;
+    /// User buffer at the argument, at most snaplen bytes (read, write, send, recv data).
+    pub const BYTES: u8 = 2;
+    /// Bytes gathered from the iovec at the argument (or the one inside a msghdr), at most
+    /// snaplen.
+    pub const IOV: u8 = 3;
+    /// [`IovInfo`](super::IovInfo) of the iovec at the argument.
+    pub const IOV_INFO: u8 = 4;
+    /// Raw user sockaddr at the argument (or the `msg_name` of a msghdr), at most 128 bytes.
+    pub const SOCKADDR: u8 = 5;
+    /// [`MsgInfo`](super::MsgInfo). For sendmmsg and recvmmsg one per message, each followed by its
+    /// own SOCKADDR, IOV and CMSG sections (at most [`MMSG_MAX`](super::MMSG_MAX) groups; more
+    /// messages were handled when the call's result is greater).
+    pub const MSG: u8 = 6;
+    /// Raw `msg_control` bytes of a received message.
+    pub const CMSG: u8 = 7;
+    /// [`SockInfo`](super::SockInfo) of the fd; `arg` says which ([`ARG_RET`](super::ARG_RET) for
+    /// a returned fd). For AF_UNIX followed by UNIX_NAME sections where names exist.
+    pub const SOCK: u8 = 8;
+    /// `sun_path` bytes of an AF_UNIX socket as the kernel holds it (abstract names start with
+    /// NUL; no terminating NUL); arg 0: the socket's own, 1: its peer's.
+    pub const UNIX_NAME: u8 = 9;
+    /// [`FdInfo`](super::FdInfo) of the fd, `arg` as for SOCK.
+    pub const FDINFO: u8 = 10;
+    /// [`TaskInfo`](super::TaskInfo) of the calling thread.
+    pub const TASK: u8 = 11;
+    /// argv block (`mm.arg_start..arg_end`): NUL-separated strings. On a failed execve the
+    /// strings of the caller's argv array instead, each with its NUL.
+    pub const ARGS: u8 = 12;
+    /// Environment block (`mm.env_start..env_end`), or the caller's envp strings on failure.
+    pub const ENV: u8 = 13;
+    /// Path of `mm.exe_file`, mounts crossed, from the mount namespace's root.
+    pub const EXEPATH: u8 = 14;
+    /// `linux_binprm.filename` at sched_process_exec.
+    pub const FILENAME: u8 = 15;
+    /// Fixed user struct or array at the argument (timespec, int pair, pollfd array, sigset,
+    /// sockopt value, open_how, clone_args, rlimit …), raw.
+    pub const RAW: u8 = 16;
+    /// [`MmInfo`](super::MmInfo) of the calling process.
+    pub const MM: u8 = 17;
+    /// Working directory of the thread (`fs.pwd`), path as EXEPATH.
+    pub const CWD: u8 = 18;
+}
+
+/// Bits of [`SectionHeader::flags`].
+pub mod section_flag {
+    /// The memory could not be read (fully): `len` says what was; often 0.
+    pub const FAULT: u16 = 1;
+    /// There was more than the snaplen, the section's limit or the record had room for.
+    pub const TRUNCATED: u16 = 2;
+    /// The user pointer was NULL; `len` is 0.
+    pub const NULL: u16 = 4;
+}
+
+/// `SectionHeader::arg` for something taken from the call's result.
+pub const ARG_RET: u8 = 0xff;
+
+wire_struct! {
+/// First bytes of every section; `len` data bytes follow, then zero to seven bytes of padding
+/// with any value.
+SectionHeader: 8 {
+    /// One of [`tag`].
+    tag: u8,
+    /// The argument (0..=5) that led to the data, or [`ARG_RET`], or as the tag says.
+    arg: u8,
+    /// Bits of [`section_flag`].
+    flags: u16,
+    /// Stored data bytes, padding not counted.
+    len: u32,
+}}
+
+wire_struct! {
+/// Totals of a user iovec array.
+IovInfo: 16 {
+    /// Sum of all `iov_len` (of the first [`IOV_MAX`] entries).
+    total_len: u64,
+    /// Entries the caller gave.
+    count: u32,
+    /// Entries counted in `total_len`.
+    counted: u32,
+}}
+
+wire_struct! {
+/// A user msghdr, layout-independent.
+MsgInfo: 48 {
+    /// Sum of `iov_len` (first [`IOV_MAX`] entries).
+    total_len: u64,
+    /// `msg_controllen`; after recvmsg the length received.
+    control_len: u64,
+    /// Bytes of this message that were sent or received: `mmsghdr.msg_len`, or the call's result.
+    msg_len: u64,
+    /// `msg_iovlen`.
+    iov_count: u32,
+    /// `msg_namelen`.
+    name_len: u32,
+    /// `msg_flags`.
+    flags: u32,
+    /// Index in the mmsghdr array; 0 for a single message.
+    index: u32,
+    /// `msg_iov`, a user address.
+    iov_addr: u64,
+}}
+
+wire_struct! {
+/// A socket as the kernel sees it (`struct sock` and what it leads to).
+SockInfo: 88 {
+    /// Kernel address of the `struct sock`: an identity, shown as stock shows it for AF_UNIX.
+    sk_addr: u64,
+    /// AF_UNIX: kernel address of the peer's `struct sock` (0: none). Else 0.
+    peer_addr: u64,
+    /// `sock.sk_ack_backlog` (accept queue in use).
+    ack_backlog: u32,
+    /// `sock.sk_max_ack_backlog` (accept queue limit).
+    max_ack_backlog: u32,
+    /// The fd.
+    fd: i32,
+    /// `sk_family` (AF_*).
+    family: u16,
+    /// `sk_type` (SOCK_*).
+    sock_type: u16,
+    /// `sk_protocol` (IPPROTO_*).
+    protocol: u16,
+    /// `skc_num` or `inet_sport`: local port in host byte order.
+    local_port: u16,
+    /// `skc_dport`: remote port in host byte order; 0: not connected.
+    remote_port: u16,
+    /// `skc_state` (TCP_ESTABLISHED = 1, TCP_CLOSE = 7, TCP_LISTEN = 10 …).
+    state: u16,
+    /// `socket.file->f_inode->i_ino`.
+    ino: u64,
+    /// Local address, network byte order; IPv4 in the first four bytes.
+    local_addr: [u8; 16],
+    /// Remote address, same form.
+    remote_addr: [u8; 16],
+    /// Device of the socket's inode (sockfs), `new_encode_dev` form.
+    dev: u32,
+    /// `file.f_flags`.
+    f_flags: u32,
+}}
+
+wire_struct! {
+/// An open file (`struct file` and its inode).
+FdInfo: 48 {
+    /// `inode.i_ino`.
+    ino: u64,
+    /// `inode.i_sb->s_dev` in `new_encode_dev` form: `minor & 0xff | major << 8 | (minor & !0xff) << 12`.
+    dev: u32,
+    /// `inode.i_mode`.
+    mode: u32,
+    /// `file.f_flags`.
+    f_flags: u32,
+    /// `file.f_mode` (FMODE_CREATED = 0x100000 …).
+    f_mode: u32,
+    /// The fd.
+    fd: i32,
+    /// Overlay layer: 0 not overlayfs or unknown, 1 upper, 2 lower.
+    overlay: u32,
+    /// `super_block.s_magic`.
+    fs_magic: u64,
+    /// `inode.i_nlink`.
+    nlink: u32,
+    /// 0.
+    reserved: u32,
+}}
+
+wire_struct! {
+/// Memory use of a process, kB (`mm_struct`).
+MmInfo: 16 {
+    /// `total_vm`.
+    vm_size_kb: u32,
+    /// File, anonymous and shared-memory pages.
+    vm_rss_kb: u32,
+    /// Swap entries.
+    vm_swap_kb: u32,
+    /// 0.
+    reserved: u32,
+}}
+
+/// Bits of [`TaskInfo::exe_flags`].
+pub mod exe_flag {
+    /// The exe's inode has a write bit that applies to the task's user (owner, group or other),
+    /// or the task has CAP_DAC_OVERRIDE.
+    pub const WRITABLE: u32 = 1;
+    /// Exe on an overlay's upper layer.
+    pub const UPPER_LAYER: u32 = 2;
+    /// Exe is a memfd.
+    pub const MEMFD: u32 = 4;
+    /// Exe on an overlay's lower layer.
+    pub const LOWER_LAYER: u32 = 8;
+}
+
+/// Indexes into [`TaskInfo::cgroup_ids`], in the order in which stock lists cgroups.
+pub mod cgroup_slot {
+    /// cpuset controller.
+    pub const CPUSET: usize = 0;
+    /// cpu controller.
+    pub const CPU: usize = 1;
+    /// cpuacct controller.
+    pub const CPUACCT: usize = 2;
+    /// io (v1: blkio) controller.
+    pub const IO: usize = 3;
+    /// memory controller.
+    pub const MEMORY: usize = 4;
+    /// pids controller.
+    pub const PIDS: usize = 5;
+    /// devices controller.
+    pub const DEVICES: usize = 6;
+    /// The unified (v2) hierarchy.
+    pub const UNIFIED: usize = 7;
+    /// Number of slots.
+    pub const COUNT: usize = 8;
+}
+
+wire_struct! {
+/// A thread as clone and exec events want it (`task_struct` and what it leads to).
+TaskInfo: 272 {
+    /// `pid`: thread id in the root namespace.
+    tid: u32,
+    /// `tgid`: process id in the root namespace.
+    pid: u32,
+    /// `real_parent->tgid`.
+    ppid: u32,
+    /// `real_parent->pid`: the thread that made it (stock's ptid is the process: use `ppid`).
+    ptid: u32,
+    /// Thread id in its own pid namespace.
+    vtid: u32,
+    /// Process id in its own pid namespace.
+    vpid: u32,
+    /// Process group in the root namespace.
+    pgid: u32,
+    /// Process group in its own namespace.
+    vpgid: u32,
+    /// Session in the root namespace.
+    sid: u32,
+    /// Session in its own namespace.
+    vsid: u32,
+    /// Controlling terminal, `new_encode_dev` form; 0: none.
+    tty: u32,
+    /// Level of its pid namespace; 0 is the root.
+    pidns_level: u32,
+    /// Real user id (`cred.uid`), initial user namespace.
+    uid: u32,
+    /// Real group id.
+    gid: u32,
+    /// Effective user id.
+    euid: u32,
+    /// Effective group id.
+    egid: u32,
+    /// Saved user id.
+    suid: u32,
+    /// Saved group id.
+    sgid: u32,
+    /// Audit login uid; u32::MAX: unset.
+    loginuid: u32,
+    /// `task_struct.flags` (PF_*; PF_KTHREAD = 0x200000).
+    pf_flags: u32,
+    /// Kernel capability words (bit n: capability n).
+    cap_inheritable: u64,
+    /// As above.
+    cap_permitted: u64,
+    /// As above.
+    cap_effective: u64,
+    /// RLIMIT_NOFILE soft limit.
+    fdlimit: u64,
+    /// Major page faults of the thread.
+    maj_flt: u64,
+    /// Minor page faults of the thread.
+    min_flt: u64,
+    /// Memory; all 0 for kernel threads.
+    mm: MmInfo,
+    /// Name of the thread, NUL-padded.
+    comm: [u8; 16],
+    /// `start_boottime` of the thread, ns since boot, suspend counted.
+    start_boot_ns: u64,
+    /// `start_boottime` of the init of its pid namespace.
+    pidns_init_start_boot_ns: u64,
+    /// `exe_file` inode number; 0: none.
+    exe_ino: u64,
+    /// Its change time, wall-clock ns.
+    exe_ctime_ns: u64,
+    /// Its modification time, wall-clock ns.
+    exe_mtime_ns: u64,
+    /// Device of the exe, `new_encode_dev` form.
+    exe_dev: u32,
+    /// Bits of [`exe_flag`].
+    exe_flags: u32,
+    /// Ids (kernfs ids: inode numbers of the cgroup directories) by [`cgroup_slot`]; 0: none.
+    cgroup_ids: [u64; 8],
+}}
+
+/// Largest `iov` entries the probe looks at.
+pub const IOV_MAX: usize = 32;
+/// Largest number of messages of one sendmmsg/recvmmsg call that get sections.
+pub const MMSG_MAX: usize = 24;
+/// Limit of STR data, bytes (PATH_MAX).
+pub const STR_MAX: usize = 4096;
+/// Limit of ARGS and of ENV data, bytes (stock stores at most one page of each).
+pub const ARGS_MAX: usize = 4096;
+/// Limit of SOCKADDR data, bytes (`struct sockaddr_storage`).
+pub const SOCKADDR_MAX: usize = 128;
+/// Limit of RAW data, bytes.
+pub const RAW_MAX: usize = 4096;
+/// Largest snaplen, bytes.
+pub const SNAPLEN_MAX: u32 = 65000;
+/// No section starts behind this offset in a record; each holds at most 64 KB.
+pub const SECTION_START_MAX: usize = 0xffff;
+/// Upper bound of a record's length, bytes.
+pub const RECORD_MAX: usize = 0x2_0000 + 0x1000;
+
+/// Bytes of a lane before its data: page 0 ([`LaneHead`]) and page 1 ([`LaneTail`]).
+pub const LANE_DATA_OFFSET: usize = 8192;
+/// Offset of [`LaneTail`] in a lane.
+pub const LANE_TAIL_OFFSET: usize = 4096;
+/// Bytes behind the data that a record may run into.
+pub const LANE_SLACK: usize = RECORD_MAX;
+/// Lanes per CPU: nesting level 0 and 1.
+pub const LANES_PER_CPU: usize = 2;
+
+wire_struct! {
+/// Page 0 of a lane. The probe writes, everybody else only reads.
+LaneHead: 128 {
+    /// Bytes ever published; the next record starts at `head & (ring_len - 1)`.
+    head: u64,
+    /// Records that wanted to be written, lost ones included.
+    seen: u64,
+    /// Of these, lost because the ring was full or this class was shed.
+    dropped: u64,
+    /// 0: idle; 1: a record was begun and its time is not yet known; else the time of the record
+    /// that is being written, CLOCK_MONOTONIC ns. Set to 1 by an xchg before the clock is read.
+    busy: u64,
+    /// Level 0 only: records lost because both lanes were busy.
+    nested_lost: u64,
+    /// Calls of the excluded process (capture itself) that were not recorded.
+    self_excluded: u64,
+    /// Lost records of state-bearing classes.
+    dropped_stateful: u64,
+    /// Lost enter records.
+    dropped_enters: u64,
+    /// `dropped` at the last LOSS record.
+    marked: u64,
+    /// `dropped_stateful` at the last LOSS record.
+    marked_stateful: u64,
+    /// `dropped_enters` at the last LOSS record.
+    marked_enters: u64,
+    /// Time of the first loss since the last LOSS record, ns; 0: none.
+    loss_first_ts_ns: u64,
+    /// Probe-private: bytes written so far of the record in progress.
+    pos: u64,
+    /// Probe-private: scratch of loops and special collectors.
+    scratch: [u64; 3],
+}}
+
+wire_struct! {
+/// Page 1 of a lane. The collector writes, the probe reads.
+LaneTail: 8 {
+    /// Bytes consumed.
+    tail: u64,
+}}
+
+/// A record as a view over its bytes; nothing is copied.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordView<'a> {
+    /// The decoded header.
+    pub header: RecordHeader,
+    body: &'a [u8],
+}
+
+impl<'a> RecordView<'a> {
+    /// Views the record at the front of `bytes`; `None` when it is not whole or its length is
+    /// impossible.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let header = RecordHeader::read(bytes)?;
+        let len = header.len as usize;
+        if len % 8 != 0 {
+            return None;
+        }
+        Some(Self { header, body: bytes.get(RecordHeader::LEN_BYTES..len)? })
+    }
+
+    /// The fixed part as `T` and the sections behind it.
+    #[inline]
+    pub fn split<T: Wire>(&self) -> Option<(T, Sections<'a>)> {
+        let mut rest = self.body;
+        let fixed = T::take(&mut rest)?;
+        Some((fixed, Sections { rest }))
+    }
+
+    /// All bytes behind the header.
+    #[inline]
+    pub fn body(&self) -> &'a [u8] {
+        self.body
+    }
+}
+
+/// One section of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section<'a> {
+    /// The decoded header.
+    pub header: SectionHeader,
+    /// Its data, without padding.
+    pub data: &'a [u8],
+}
+
+/// Iterates over the sections of a record. Ends early at a section that does not fit (never
+/// written by the probe).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sections<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Sections<'a> {
+    /// The first section with this tag and argument.
+    pub fn find(mut self, tag: u8, arg: u8) -> Option<Section<'a>> {
+        Iterator::find(&mut self, |s| s.header.tag == tag && s.header.arg == arg)
+    }
+
+    /// The first section with this tag.
+    pub fn find_tag(mut self, tag: u8) -> Option<Section<'a>> {
+        Iterator::find(&mut self, |s| s.header.tag == tag)
+    }
+}
+
+impl<'a> Iterator for Sections<'a> {
+    type Item = Section<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Section<'a>> {
+        let mut rest = self.rest;
+        let header = SectionHeader::take(&mut rest)?;
+        let data = rest.get(..header.len as usize)?;
+        self.rest = rest.get((data.len() + 7) & !7..).unwrap_or(&[]);
+        Some(Section { header, data })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(sections: &[(u8, u8, &[u8])]) -> Vec<u8> {
+        let mut out = vec![0u8; RecordHeader::LEN_BYTES + EnterFixed::LEN_BYTES];
+        out[4] = kind::ENTER;
+        for (tag, arg, data) in sections {
+            out.extend([*tag, *arg, 0, 0]);
+            out.extend((data.len() as u32).to_ne_bytes());
+            out.extend(*data);
+            out.resize((out.len() + 7) & !7, 0xee);
+        }
+        let len = (out.len() as u32).to_ne_bytes();
+        out[..4].copy_from_slice(&len);
+        out
+    }
+
+    #[test]
+    fn sections_are_found_behind_padding() {
+        let bytes = record(&[(tag::STR, 1, b"abc"), (tag::BYTES, 2, b""), (tag::RAW, 3, b"12345678")]);
+        let view = RecordView::parse(&bytes).unwrap();
+        let (_, sections) = view.split::<EnterFixed>().unwrap();
+        assert_eq!(sections.count(), 3);
+        assert_eq!(sections.find(tag::STR, 1).unwrap().data, b"abc");
+        assert_eq!(sections.find_tag(tag::RAW).unwrap().data, b"12345678");
+    }
+
+    #[test]
+    fn a_cut_record_is_refused_at_every_byte() {
+        let bytes = record(&[(tag::STR, 1, b"abc")]);
+        for cut in 0..bytes.len() {
+            assert!(RecordView::parse(&bytes[..cut]).is_none());
+        }
+    }
+
+    #[test]
+    fn a_section_longer_than_its_record_ends_the_walk() {
+        let mut bytes = record(&[(tag::STR, 1, b"abc")]);
+        let at = RecordHeader::LEN_BYTES + EnterFixed::LEN_BYTES + 4;
+        bytes[at] = 0xff;
+        let view = RecordView::parse(&bytes).unwrap();
+        assert_eq!(view.split::<EnterFixed>().unwrap().1.count(), 0);
+    }
+}
