@@ -1,0 +1,300 @@
+//! [`Engine`]: applies events to the [`Machine`] in the order in which they are recorded.
+//!
+//! The order of work for one event: removals left by the event before; the thread; enter or exit
+//! bookkeeping (pairing, latency, fd, error); the parser of the event type. No allocation is made
+//! for an event that changes no state.
+
+use crate::parsers::{self, Ctx};
+use crate::state::fd_table::CANCELLED_KEY;
+use crate::state::machine::{Counters, Machine};
+use crate::state::thread::Thread;
+use crate::state::thread_table::ThreadSlot;
+use crate::state::{Text, empty_text};
+use crate::view::EventView;
+use capture_common::event_table::code;
+use capture_common::{Category, EventCode, EventFlags, EventInfo, RawEvent, Snapshot};
+
+/// Limits of the state, so that no input makes it grow without bound.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Most threads that are held; further ones are refused and counted.
+    pub max_threads: usize,
+    /// Most fds of one process; further ones are refused and counted.
+    pub max_fds_per_process: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { max_threads: 131_072, max_fds_per_process: 65_536 }
+    }
+}
+
+/// What applying an event found out. Valid until the next event is applied.
+#[derive(Clone, Copy, Debug)]
+pub struct Applied {
+    /// Number of the event: counted from 1 over all events of the file, shown or not.
+    pub num: u64,
+    /// Slot of the event's thread; `None` where there is none.
+    pub thread: Option<ThreadSlot>,
+    /// Number of the fd that the event is about, -1 for none. For exits it may come from the
+    /// enter.
+    pub fd_num: i64,
+    /// Slot of the thread that holds the fd table (the main thread).
+    pub(crate) fd_owner: Option<ThreadSlot>,
+    /// Key of the fd in that table: its number, or the side slot's.
+    pub(crate) fd_key: i64,
+    /// Time of the call's enter, ns; 0 where none was seen. For enters their own.
+    pub enter_ts_ns: u64,
+    /// For exits: time since the thread's last enter, ns; 0 where none was seen and for enters.
+    pub latency_ns: u64,
+    /// errno of a failed call (positive), 0 for success.
+    pub error: u32,
+    /// For exits: whether the thread's last enter was of the same call.
+    pub paired: bool,
+    /// Whether listings show the event: neither marked state-only nor internal.
+    pub visible: bool,
+    /// Whether the event is internal (`procinfo` and such), shown on demand only.
+    pub internal: bool,
+    /// Time of the thread's event before this one, ns; 0 where there was none.
+    pub prev_ts_ns: u64,
+}
+
+/// Removals that wait for the next event, so that the current one still sees its subjects.
+#[derive(Debug, Default)]
+pub(crate) struct Deferred {
+    /// (tid of the table's owner, first key, last key).
+    pub(crate) fds: Option<(i64, i64, i64)>,
+    pub(crate) thread: Option<i64>,
+}
+
+/// Applies events to the state of the machine.
+#[derive(Debug)]
+pub struct Engine {
+    machine: Machine,
+    options: Options,
+    deferred: Deferred,
+    num: u64,
+    last_thread: Option<ThreadSlot>,
+    last_ts_ns: u64,
+    na: Text,
+}
+
+impl Engine {
+    /// An engine with no state; [`Engine::begin_section`] comes next.
+    pub fn new(options: Options) -> Self {
+        Engine {
+            machine: Machine::new(options.max_threads),
+            options,
+            deferred: Deferred::default(),
+            num: 0,
+            last_thread: None,
+            last_ts_ns: 0,
+            na: Text::from(&b"<NA>"[..]),
+        }
+    }
+
+    /// Forgets all state and starts from a snapshot. Event numbers and counters go on.
+    pub fn begin_section(&mut self, snapshot: &Snapshot) {
+        let counters = self.machine.counters;
+        self.machine = Machine::new(self.options.max_threads);
+        self.machine.counters = counters;
+        self.machine.load(snapshot, self.options.max_fds_per_process);
+        self.deferred = Deferred::default();
+        self.last_thread = None;
+    }
+
+    /// The state after the last event (its removals not done yet).
+    #[inline]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// What could not be done as asked so far.
+    pub fn counters(&self) -> Counters {
+        self.machine.counters
+    }
+
+    /// The event and the state around it, for printing. `applied` must be what
+    /// [`Engine::apply`] answered for `raw` just before.
+    #[inline]
+    pub fn view<'a>(&'a self, raw: RawEvent<'a>, applied: Applied) -> EventView<'a> {
+        EventView { raw, info: raw.info(), machine: &self.machine, applied }
+    }
+
+    /// Applies one event.
+    pub fn apply(&mut self, raw: &RawEvent<'_>) -> Applied {
+        self.settle();
+        self.num += 1;
+        let mut applied = Applied {
+            num: self.num,
+            thread: None,
+            fd_num: -1,
+            fd_owner: None,
+            fd_key: -1,
+            enter_ts_ns: 0,
+            latency_ns: 0,
+            error: 0,
+            paired: false,
+            visible: !raw.is_state_only(),
+            internal: false,
+            prev_ts_ns: 0,
+        };
+        let Some(info) = raw.info() else {
+            self.machine.counters.unknown_codes += 1;
+            return applied;
+        };
+        applied.internal = info.category == Category::Internal;
+        applied.visible &= !applied.internal;
+        let flags = EventFlags(info.flags.0 | info.flags_2022.0);
+        applied.thread = self.find_thread(raw, info);
+        if let Some(slot) = applied.thread
+            && let Some(thread) = self.machine.threads.at_mut(slot)
+        {
+            applied.prev_ts_ns = thread.last_event_ts_ns;
+            if !flags.contains(EventFlags::SKIPPARSERESET) {
+                book(thread, raw, info, flags, &mut applied, &mut self.machine.counters);
+            }
+            if !is_switch(raw.code) {
+                self.last_thread = Some(slot);
+                self.last_ts_ns = raw.ts_ns;
+            }
+            if applied.fd_num >= 0 {
+                applied.fd_owner = Some(self.machine.main_slot(slot));
+                applied.fd_key = applied.fd_num;
+            }
+        }
+        if let Some(parser) = parsers::parser_of(raw.code) {
+            parser(&mut Ctx {
+                machine: &mut self.machine,
+                raw,
+                applied: &mut applied,
+                deferred: &mut self.deferred,
+                max_fds: self.options.max_fds_per_process,
+            });
+        }
+        applied
+    }
+
+    /// Does what the event before left to do.
+    #[inline]
+    fn settle(&mut self) {
+        if let Some(slot) = self.last_thread.take()
+            && let Some(thread) = self.machine.threads.at_mut(slot)
+        {
+            thread.last_event_ts_ns = self.last_ts_ns;
+        }
+        if let Some((tid, first, last)) = self.deferred.fds.take() {
+            self.remove_fds(tid, first, last);
+        }
+        if let Some(tid) = self.deferred.thread.take() {
+            parsers::process::remove_thread(&mut self.machine, tid);
+        }
+    }
+
+    fn remove_fds(&mut self, tid: i64, first: i64, last: i64) {
+        let Some(owner) = self.machine.threads.get_mut(tid) else { return };
+        if first == last {
+            owner.fds.remove(first);
+        } else {
+            owner.fds.retain(|fd, _| fd < first || fd > last || fd == CANCELLED_KEY);
+        }
+    }
+
+    /// The thread of an event; an unknown one is invented unless the event is of a kind that
+    /// makes the thread itself, or of none.
+    #[inline]
+    fn find_thread(&mut self, raw: &RawEvent<'_>, info: &'static EventInfo) -> Option<ThreadSlot> {
+        if let Some(slot) = self.machine.threads.slot_cached(raw.tid) {
+            return Some(slot);
+        }
+        if raw.tid < 0 || !invents_thread(raw.code, info) {
+            return None;
+        }
+        let fake = Thread {
+            comm: self.na.clone(),
+            exe: self.na.clone(),
+            exepath: empty_text(),
+            is_fake: true,
+            ..Thread::new(raw.tid)
+        };
+        let slot = self.machine.threads.insert(fake)?;
+        self.machine.counters.fake_threads += 1;
+        Some(slot)
+    }
+}
+
+/// Enter and exit bookkeeping of a thread.
+#[inline]
+fn book(
+    thread: &mut Thread,
+    raw: &RawEvent<'_>,
+    info: &'static EventInfo,
+    flags: EventFlags,
+    applied: &mut Applied,
+    counters: &mut Counters,
+) {
+    if raw.code.is_enter() {
+        thread.last_code = Some(raw.code);
+        thread.last_fd = -1;
+        thread.enter_ts_ns = raw.ts_ns;
+        thread.latency_ns = 0;
+        applied.enter_ts_ns = raw.ts_ns;
+        if flags.contains(EventFlags::USES_FD) {
+            thread.last_fd = info.fd_param.and_then(|at| raw.int(usize::from(at))).unwrap_or(-1);
+            applied.fd_num = thread.last_fd;
+        }
+        return;
+    }
+    applied.enter_ts_ns = thread.enter_ts_ns;
+    if thread.enter_ts_ns != 0 {
+        thread.latency_ns = raw.ts_ns.saturating_sub(thread.enter_ts_ns);
+        applied.latency_ns = thread.latency_ns;
+    }
+    applied.paired = is_pair(thread.last_code, raw.code);
+    if !applied.paired {
+        counters.unpaired_exits += 1;
+        thread.last_fd = -1;
+    }
+    let result = info.param(0).filter(|p| matches!(p.name, "res" | "fd" | "res_or_fd"));
+    if let Some(value) = result.and_then(|_| raw.int(0))
+        && value < 0
+    {
+        applied.error = u32::try_from(value.unsigned_abs()).unwrap_or(0);
+    }
+    if flags.contains(EventFlags::USES_FD) {
+        if thread.last_fd < 0 {
+            thread.last_fd = info.fd_param.and_then(|at| raw.int(usize::from(at))).unwrap_or(-1);
+        }
+        applied.fd_num = thread.last_fd;
+    }
+}
+
+/// Whether an exit belongs to the enter that the thread made last.
+#[inline]
+fn is_pair(last: Option<EventCode>, exit: EventCode) -> bool {
+    match last {
+        Some(enter) => {
+            enter.0 + 1 == exit.0 || (enter == code::SYSCALL_EXECVEAT_E && exit == code::SYSCALL_EXECVE_19_X)
+        }
+        None => false,
+    }
+}
+
+fn is_switch(event: EventCode) -> bool {
+    matches!(event, code::SCHEDSWITCH_1_E | code::SCHEDSWITCH_6_E)
+}
+
+/// Whether an event of an unknown thread makes that thread known.
+fn invents_thread(event: EventCode, info: &'static EventInfo) -> bool {
+    !(is_switch(event) || parsers::process::is_clone_exit(event) || info.category == Category::Internal)
+        && !matches!(
+            event,
+            code::PROCINFO_E
+                | code::CONTAINER_JSON_E
+                | code::CONTAINER_JSON_2_E
+                | code::ASYNCEVENT_E
+                | code::PLUGINEVENT_E
+        )
+        && !(code::USER_ADDED_E..=code::GROUP_DELETED_X).contains(&event)
+        && !(code::ITER_TASK_E..=code::ITER_TASK_FILE_ANON_INODE_X).contains(&event)
+}

@@ -1,0 +1,154 @@
+//! Loading the snapshot that opens a section.
+
+use super::cgroups::container_of;
+use super::fd::{ConnState, FdInfo, Role, SocketInfo, Endpoint, O_DIRECTORY};
+use super::machine::Machine;
+use super::thread::{ExeFile, Thread};
+use super::{Text, empty_text};
+use super::paths::join_directory;
+use super::tuples;
+use capture_common::Snapshot;
+use capture_common::snapshot::{FdKind, FdRecord, FdType, L4Proto, ThreadRecord};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+impl Machine {
+    /// Replaces all state by a snapshot's.
+    pub(crate) fn load(&mut self, snapshot: &Snapshot, max_fds: usize) {
+        self.dialect = snapshot.dialect;
+        self.info = snapshot.machine.clone();
+        self.interfaces.set(snapshot.interfaces.clone());
+        for user in &snapshot.users {
+            self.users.add_user(user.clone());
+        }
+        for group in &snapshot.groups {
+            self.users.add_group(group.clone());
+        }
+        for record in &snapshot.threads {
+            self.threads.insert(thread_of(record));
+        }
+        self.count_children();
+        for (tid, records) in &snapshot.fds {
+            self.load_fds(*tid, records, max_fds);
+        }
+    }
+
+    fn count_children(&mut self) {
+        let children: Vec<i64> = self.threads.iter().filter(|t| !t.is_main()).map(|t| t.pid).collect();
+        for pid in children {
+            if let Some(main) = self.threads.get_mut(pid) {
+                main.nchilds += 1;
+            }
+        }
+    }
+
+    fn load_fds(&mut self, tid: i64, records: &[FdRecord], max_fds: usize) {
+        let Some(slot) = self.threads.slot(tid).map(|s| self.main_slot(s)) else { return };
+        let Some(thread) = self.threads.at_mut(slot) else { return };
+        for record in records {
+            if thread.fds.len() >= max_fds {
+                self.counters.fds_refused += 1;
+                continue;
+            }
+            thread.fds.insert(record.fd, Arc::new(fd_of(record)));
+        }
+    }
+}
+
+fn thread_of(r: &ThreadRecord) -> Thread {
+    let text = |bytes: &[u8]| if bytes.is_empty() { empty_text() } else { Text::from(bytes) };
+    let mut cwd = Vec::new();
+    if !r.cwd.is_empty() {
+        join_directory(b"", &r.cwd, &mut cwd);
+    }
+    Thread {
+        pid: r.pid,
+        ptid: r.ptid,
+        sid: r.sid,
+        vpgid: r.vpgid,
+        pgid: r.pgid,
+        vtid: r.vtid,
+        vpid: r.vpid,
+        comm: text(&r.comm),
+        exe: text(&r.exe),
+        exepath: text(&r.exepath),
+        args_raw: text(&r.args),
+        env_raw: text(&r.env),
+        cwd: text(&cwd),
+        root: text(&r.root),
+        cgroups_raw: text(&r.cgroups),
+        container_id: container_of(&r.cgroups).map_or_else(empty_text, |(_, id)| Text::from(id)),
+        flags: r.flags,
+        uid: r.uid,
+        gid: r.gid,
+        loginuid: r.loginuid,
+        tty: r.tty,
+        fdlimit: r.fdlimit,
+        vm_size_kb: r.vm_size_kb,
+        vm_rss_kb: r.vm_rss_kb,
+        vm_swap_kb: r.vm_swap_kb,
+        pfmajor: r.pfmajor,
+        pfminor: r.pfminor,
+        pidns_init_start_ns: r.pidns_init_start_ns,
+        exe_file: ExeFile {
+            writable: r.exe_writable,
+            upper_layer: r.exe_upper_layer,
+            lower_layer: r.exe_lower_layer,
+            from_memfd: r.exe_from_memfd,
+            ino: r.exe_ino,
+            ctime_ns: r.exe_ino_ctime_ns,
+            mtime_ns: r.exe_ino_mtime_ns,
+        },
+        caps: r.caps,
+        ..Thread::new(r.tid)
+    }
+}
+
+fn fd_of(record: &FdRecord) -> FdInfo {
+    let mut info = match &record.kind {
+        FdKind::Ipv4 { sip, dip, sport, dport, l4proto } => {
+            connection(FdType::Ipv4, IpAddr::V4(*sip), *sport, IpAddr::V4(*dip), *dport, *l4proto)
+        }
+        FdKind::Ipv6 { sip, dip, sport, dport, l4proto } => {
+            connection(FdType::Ipv6, IpAddr::V6(*sip), *sport, IpAddr::V6(*dip), *dport, *l4proto)
+        }
+        FdKind::Ipv4Server { ip, port, l4proto } => {
+            listener(FdType::Ipv4Server, IpAddr::V4(*ip), *port, *l4proto)
+        }
+        FdKind::Ipv6Server { ip, port, l4proto } => {
+            listener(FdType::Ipv6Server, IpAddr::V6(*ip), *port, *l4proto)
+        }
+        FdKind::Unix { source, destination, path } => {
+            let sock = SocketInfo { unix_source: *source, unix_dest: *destination, ..Default::default() };
+            FdInfo { sock, name: Text::from(&path[..]), ..FdInfo::new(FdType::Unix) }
+        }
+        FdKind::File { open_flags, name, dev } => {
+            let ty = if open_flags & O_DIRECTORY != 0 { FdType::Directory } else { FdType::File };
+            FdInfo { name: Text::from(&name[..]), open_flags: *open_flags, dev: *dev, ..FdInfo::new(ty) }
+        }
+        FdKind::Other { ty, name } => FdInfo { name: Text::from(&name[..]), ..FdInfo::new(*ty) },
+    };
+    info.ino = record.ino;
+    info
+}
+
+fn connection(ty: FdType, sip: IpAddr, sport: u16, dip: IpAddr, dport: u16, l4proto: L4Proto) -> FdInfo {
+    let sock = SocketInfo {
+        source: Endpoint { ip: sip, port: sport },
+        dest: Endpoint { ip: dip, port: dport },
+        l4proto,
+        state: ConnState::Connected,
+        ..Default::default()
+    };
+    let mut info = FdInfo { sock, ..FdInfo::new(ty) };
+    info.name = Text::from(tuples::ip_name(&info.sock).as_bytes());
+    info
+}
+
+fn listener(ty: FdType, ip: IpAddr, port: u16, l4proto: L4Proto) -> FdInfo {
+    let sock =
+        SocketInfo { dest: Endpoint { ip, port }, l4proto, role: Role::Server, ..Default::default() };
+    let mut info = FdInfo { sock, ..FdInfo::new(ty) };
+    info.name = Text::from(tuples::endpoint_name(&info.sock.dest).as_bytes());
+    info
+}

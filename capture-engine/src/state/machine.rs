@@ -1,0 +1,136 @@
+//! [`Machine`]: the root of the state, and the look-ups that fields use.
+
+use super::containers::{Container, Containers};
+use super::fd::FdInfo;
+use super::fd_table::FdTable;
+use super::interfaces::Interfaces;
+use super::thread::Thread;
+use super::thread_table::{ThreadSlot, ThreadTable};
+use super::users::Users;
+use capture_common::snapshot::{Dialect, MachineInfo};
+
+/// Longest chain of parents that is walked; longer ones are loops or lies.
+const MAX_ANCESTORS: usize = 1024;
+
+/// State of the recorded machine.
+#[derive(Debug)]
+pub struct Machine {
+    /// Form in which the section's events are stored.
+    pub dialect: Dialect,
+    /// Machine info of the section.
+    pub info: MachineInfo,
+    /// Threads by tid.
+    pub threads: ThreadTable,
+    /// Users and groups.
+    pub users: Users,
+    /// Network interfaces.
+    pub interfaces: Interfaces,
+    /// Containers by id.
+    pub containers: Containers,
+    /// What could not be done as asked.
+    pub counters: Counters,
+}
+
+/// What the engine could not do as asked. Zero everywhere in an undisturbed capture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Events whose code the table does not know.
+    pub unknown_codes: u64,
+    /// Exits without the enter of the same call just before.
+    pub unpaired_exits: u64,
+    /// Threads invented for events of unknown tids.
+    pub fake_threads: u64,
+    /// Fds refused because their process has too many.
+    pub fds_refused: u64,
+    /// Parameters that were missing or of a wrong size where state depends on them.
+    pub bad_params: u64,
+}
+
+impl Machine {
+    pub(crate) fn new(max_threads: usize) -> Self {
+        Machine {
+            dialect: Dialect::default(),
+            info: MachineInfo::default(),
+            threads: ThreadTable::new(max_threads),
+            users: Users::default(),
+            interfaces: Interfaces::default(),
+            containers: Containers::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The thread with this tid.
+    #[inline]
+    pub fn thread(&self, tid: i64) -> Option<&Thread> {
+        self.threads.get(tid)
+    }
+
+    /// The main thread of a thread's process; the thread itself where that is not known.
+    #[inline]
+    pub fn main_thread<'m>(&'m self, thread: &'m Thread) -> &'m Thread {
+        if thread.is_main() { thread } else { self.threads.get(thread.pid).unwrap_or(thread) }
+    }
+
+    /// The slot of the main thread of a thread's process, or the thread's own where that is not
+    /// known.
+    #[inline]
+    pub(crate) fn main_slot(&self, slot: ThreadSlot) -> ThreadSlot {
+        match self.threads.at(slot) {
+            Some(t) if !t.is_main() => self.threads.slot(t.pid).unwrap_or(slot),
+            _ => slot,
+        }
+    }
+
+    /// The fd table of a thread's process.
+    #[inline]
+    pub fn fd_table_of<'m>(&'m self, thread: &'m Thread) -> &'m FdTable {
+        &self.main_thread(thread).fds
+    }
+
+    /// An fd of a thread's process.
+    #[inline]
+    pub fn fd<'m>(&'m self, thread: &'m Thread, fd: i64) -> Option<&'m FdInfo> {
+        self.fd_table_of(thread).get(fd)
+    }
+
+    /// Working directory of a thread's process.
+    pub fn cwd_of<'m>(&'m self, thread: &'m Thread) -> &'m [u8] {
+        &self.main_thread(thread).cwd
+    }
+
+    /// The parent process's main thread.
+    pub fn parent(&self, thread: &Thread) -> Option<&Thread> {
+        self.threads.get(self.main_thread(thread).ptid)
+    }
+
+    /// The ancestors of a thread's process, nearest first: the parent, its parent, and so on.
+    /// Ends at the first unknown one, at a loop, or after 1024 steps.
+    pub fn ancestors<'m>(&'m self, thread: &'m Thread) -> impl Iterator<Item = &'m Thread> {
+        let start = self.main_thread(thread);
+        let mut at = start;
+        // Brent's way of finding a loop: a mark that is moved at growing distances.
+        let (mut mark, mut steps, mut stride) = (start.tid, 0usize, 2usize);
+        std::iter::from_fn(move || {
+            if steps >= MAX_ANCESTORS {
+                return None;
+            }
+            let next = self.threads.get(at.ptid)?;
+            let next = self.main_thread(next);
+            if next.tid == mark || next.tid == start.tid {
+                return None;
+            }
+            steps += 1;
+            if steps == stride {
+                mark = next.tid;
+                stride *= 2;
+            }
+            at = next;
+            Some(next)
+        })
+    }
+
+    /// The container that a thread runs in; `None` on the host, and where no metadata came.
+    pub fn container(&self, thread: &Thread) -> Option<&Container> {
+        self.containers.get(&thread.container_id)
+    }
+}

@@ -1,0 +1,136 @@
+//! [`ThreadTable`]: threads by tid, in slots that stay valid until the thread is removed.
+//!
+//! Invariant: every tid in the index points to an occupied slot whose thread has that tid, and
+//! no more than the limit are held. Beyond it a new thread is refused and counted.
+
+use super::thread::Thread;
+use rustc_hash::FxHashMap;
+
+/// Where a thread stands in the table. Valid until the next event is applied.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ThreadSlot(pub(crate) u32);
+
+/// Threads by tid.
+#[derive(Debug)]
+pub struct ThreadTable {
+    slots: Vec<Option<Box<Thread>>>,
+    free: Vec<u32>,
+    index: FxHashMap<i64, u32>,
+    limit: usize,
+    refused: u64,
+    /// The last thread looked up: events of one thread come in runs.
+    last: (i64, u32),
+}
+
+impl ThreadTable {
+    /// An empty table for at most `limit` threads.
+    pub fn new(limit: usize) -> Self {
+        ThreadTable {
+            slots: Vec::new(),
+            free: Vec::new(),
+            index: FxHashMap::default(),
+            limit: limit.min(u32::MAX as usize - 1),
+            refused: 0,
+            last: (i64::MIN, 0),
+        }
+    }
+
+    /// Number of threads.
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// How many threads were refused because the table was full.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The slot of a thread.
+    #[inline]
+    pub fn slot(&self, tid: i64) -> Option<ThreadSlot> {
+        if self.last.0 == tid {
+            return Some(ThreadSlot(self.last.1));
+        }
+        self.index.get(&tid).map(|&slot| ThreadSlot(slot))
+    }
+
+    /// As [`ThreadTable::slot`], and remembers the answer for the next look-up.
+    #[inline]
+    pub(crate) fn slot_cached(&mut self, tid: i64) -> Option<ThreadSlot> {
+        if self.last.0 == tid {
+            return Some(ThreadSlot(self.last.1));
+        }
+        let slot = *self.index.get(&tid)?;
+        self.last = (tid, slot);
+        Some(ThreadSlot(slot))
+    }
+
+    /// The thread in a slot; `None` once it is gone.
+    #[inline]
+    pub fn at(&self, slot: ThreadSlot) -> Option<&Thread> {
+        self.slots.get(slot.0 as usize)?.as_deref()
+    }
+
+    /// The thread in a slot, to change.
+    #[inline]
+    pub(crate) fn at_mut(&mut self, slot: ThreadSlot) -> Option<&mut Thread> {
+        self.slots.get_mut(slot.0 as usize)?.as_deref_mut()
+    }
+
+    /// The thread with this tid.
+    #[inline]
+    pub fn get(&self, tid: i64) -> Option<&Thread> {
+        self.at(self.slot(tid)?)
+    }
+
+    /// The thread with this tid, to change.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, tid: i64) -> Option<&mut Thread> {
+        self.at_mut(self.slot(tid)?)
+    }
+
+    /// All threads, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = &Thread> {
+        self.slots.iter().filter_map(|t| t.as_deref())
+    }
+
+    /// Adds a thread, replacing one of the same tid. `None`, counted, where the table is full.
+    pub(crate) fn insert(&mut self, thread: Thread) -> Option<ThreadSlot> {
+        let tid = thread.tid;
+        if let Some(slot) = self.slot(tid) {
+            self.slots[slot.0 as usize] = Some(Box::new(thread));
+            return Some(slot);
+        }
+        if self.index.len() >= self.limit {
+            self.refused += 1;
+            return None;
+        }
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.slots[slot as usize] = Some(Box::new(thread));
+                slot
+            }
+            None => {
+                self.slots.push(Some(Box::new(thread)));
+                (self.slots.len() - 1) as u32
+            }
+        };
+        self.index.insert(tid, slot);
+        Some(ThreadSlot(slot))
+    }
+
+    /// Removes a thread.
+    pub(crate) fn remove(&mut self, tid: i64) -> Option<Box<Thread>> {
+        let slot = self.index.remove(&tid)?;
+        if self.last.0 == tid {
+            self.last = (i64::MIN, 0);
+        }
+        self.free.push(slot);
+        self.slots[slot as usize].take()
+    }
+}
