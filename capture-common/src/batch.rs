@@ -157,6 +157,12 @@ impl Batch {
         std::mem::replace(&mut self.bytes, bytes)
     }
 
+    /// Replaces the bytes and keeps the index; for sources that index blocks while the bytes are
+    /// still arriving. Returns the old bytes' memory for reuse.
+    pub fn attach_bytes(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        std::mem::replace(&mut self.bytes, bytes)
+    }
+
     /// Adds an index entry for a block that is already among the bytes.
     #[inline]
     pub fn push_ref(&mut self, entry: EventRef) {

@@ -1,0 +1,245 @@
+//! [`BlockStream`]: the block stream in one growing buffer, refilled as blocks are asked for.
+//!
+//! A block's length is never trusted for an allocation: the buffer grows with the bytes that
+//! arrive.
+
+use crate::FileError;
+use crate::block::{BlockType, HEADER_LEN, OVERHEAD_LEN};
+use crate::container::{Container, Input};
+use std::io::{self, Read};
+
+/// Bytes after which a batch is handed over, and by which the buffer grows.
+pub(super) const CHUNK_BYTES: usize = 1 << 20;
+
+/// Largest block accepted. Stock readers stop at 64 kB for most; lists of processes grow with the
+/// machine.
+const BLOCK_MAX_BYTES: u32 = 1 << 30;
+
+/// Type and length of a block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) ty: BlockType,
+    pub(super) len: u32,
+}
+
+/// What one try to get more bytes brought.
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
+pub(super) enum Fill {
+    More,
+    /// The stream is over, cleanly or not; see [`BlockStream::ending`].
+    Over,
+}
+
+pub(super) struct BlockStream {
+    pub(super) file: String,
+    container: Container,
+    input: Box<dyn Read + Send>,
+    /// `buffer[at..filled]` is not consumed yet; behind `filled` stand stale bytes.
+    buffer: Vec<u8>,
+    at: usize,
+    filled: usize,
+    /// Offset in the block stream of `buffer[0]`.
+    base: u64,
+    /// Number of the next block.
+    pub(super) number: u64,
+    over: bool,
+    fault: Option<io::Error>,
+}
+
+impl BlockStream {
+    pub(super) fn new(file: String, input: Input) -> Self {
+        BlockStream {
+            file,
+            container: input.container,
+            input: input.bytes,
+            buffer: Vec::new(),
+            at: 0,
+            filled: 0,
+            base: 0,
+            number: 0,
+            over: false,
+            fault: None,
+        }
+    }
+
+    pub(super) fn container(&self) -> Container {
+        self.container
+    }
+
+    /// Bytes that are there and not consumed.
+    #[inline]
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.buffer[self.at..self.filled]
+    }
+
+    /// Offset of the first byte of [`BlockStream::unread`].
+    pub(super) fn offset(&self) -> u64 {
+        self.base + self.at as u64
+    }
+
+    /// Consumes bytes of [`BlockStream::unread`].
+    pub(super) fn consume(&mut self, len: usize, blocks: u64) {
+        self.at += len;
+        self.number += blocks;
+    }
+
+    /// Reads once, waiting for at least one byte.
+    pub(super) fn fill(&mut self) -> Fill {
+        if self.over {
+            return Fill::Over;
+        }
+        if self.at > 0 && self.at == self.filled {
+            self.base += self.at as u64;
+            (self.at, self.filled) = (0, 0);
+        }
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(self.filled + CHUNK_BYTES, 0);
+        }
+        loop {
+            match self.input.read(&mut self.buffer[self.filled..]) {
+                Ok(0) => self.over = true,
+                Ok(n) => {
+                    self.filled += n;
+                    return Fill::More;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) => {
+                    self.over = true;
+                    self.fault = Some(e);
+                }
+            }
+            return Fill::Over;
+        }
+    }
+
+    /// Takes the first `len` unread bytes as a buffer of their own, giving back `spare` for what
+    /// comes next. Only the bytes behind `len` are copied.
+    pub(super) fn split(&mut self, len: usize, mut spare: Vec<u8>) -> Vec<u8> {
+        let end = self.at + len;
+        let rest = self.filled - end;
+        let size = CHUNK_BYTES.max(rest).max(self.buffer.len().min(4 * CHUNK_BYTES));
+        if spare.len() < size {
+            spare.resize(size, 0);
+        }
+        spare[..rest].copy_from_slice(&self.buffer[end..self.filled]);
+        let mut taken = std::mem::replace(&mut self.buffer, spare);
+        taken.truncate(end);
+        if self.at > 0 {
+            taken.drain(..self.at);
+        }
+        self.base += end as u64;
+        (self.at, self.filled) = (0, rest);
+        taken
+    }
+
+    /// The header at `at` bytes behind the first unread one; `None` if it is not all there.
+    #[inline]
+    pub(super) fn header_at(&self, at: usize) -> Option<Header> {
+        let bytes: &[u8; HEADER_LEN] = self.unread().get(at..at + HEADER_LEN)?.try_into().ok()?;
+        let [a, b, c, d, e, f, g, h] = *bytes;
+        Some(Header { ty: BlockType(u32::from_le_bytes([a, b, c, d])), len: u32::from_le_bytes([e, f, g, h]) })
+    }
+
+    /// Waits for the header of the next block; `None` at the end of the stream.
+    pub(super) fn next_header(&mut self) -> Result<Option<Header>, FileError> {
+        loop {
+            if let Some(header) = self.header_at(0) {
+                return Ok(Some(header));
+            }
+            if self.fill() == Fill::Over {
+                return self.ending().map_or(Ok(None), Err);
+            }
+        }
+    }
+
+    /// Waits for a whole block whose header was seen, checks both lengths and consumes it.
+    pub(super) fn take_block(&mut self, header: Header) -> Result<Taken<'_>, FileError> {
+        self.check_len(header, OVERHEAD_LEN)?;
+        let len = header.len as usize;
+        while self.unread().len() < len {
+            if self.fill() == Fill::Over {
+                return Err(self.cut_off(header));
+            }
+        }
+        let (offset, number) = (self.offset(), self.number);
+        let block = &self.buffer[self.at..self.at + len];
+        let found = u32::from_le_bytes([block[len - 4], block[len - 3], block[len - 2], block[len - 1]]);
+        if found != header.len {
+            let (file, wanted) = (self.file.clone(), header.len);
+            return Err(FileError::Trailer { file, offset, block: header.ty, number, wanted, found });
+        }
+        self.at += len;
+        self.number += 1;
+        Ok(Taken { body: &self.buffer[self.at - len + HEADER_LEN..self.at - 4], offset, number })
+    }
+
+    /// Refuses lengths that no block of the type can have.
+    pub(super) fn check_len(&self, header: Header, min_bytes: usize) -> Result<(), FileError> {
+        if (min_bytes as u64..=u64::from(BLOCK_MAX_BYTES)).contains(&u64::from(header.len)) {
+            return Ok(());
+        }
+        Err(FileError::BlockLength {
+            file: self.file.clone(),
+            offset: self.offset(),
+            block: header.ty,
+            number: self.number,
+            min_bytes: min_bytes as u64,
+            max_bytes: u64::from(BLOCK_MAX_BYTES),
+            found_bytes: u64::from(header.len),
+        })
+    }
+
+    /// Why the stream is over: `None` at a clean end.
+    pub(super) fn ending(&mut self) -> Option<FileError> {
+        let (file, container, offset) = (self.file.clone(), self.container, self.offset());
+        let left = self.unread().len() as u64;
+        match self.fault.take() {
+            Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                let from_system = source.raw_os_error().is_some() || container == Container::Plain;
+                let offset = offset + left;
+                return Some(if from_system {
+                    FileError::Read { file, offset, source }
+                } else {
+                    FileError::Corrupt { file, container, offset, source }
+                });
+            }
+            Some(_) if left == 0 => {
+                return Some(FileError::Unfinished { file, container, offset, blocks: self.number });
+            }
+            _ => {}
+        }
+        (left > 0).then(|| self.truncated(self.header_at(0)))
+    }
+
+    /// Why a block of which more is needed cannot be had.
+    pub(super) fn cut_off(&mut self, header: Header) -> FileError {
+        self.ending().unwrap_or_else(|| self.truncated(Some(header)))
+    }
+
+    fn truncated(&self, header: Option<Header>) -> FileError {
+        FileError::Truncated {
+            file: self.file.clone(),
+            offset: self.offset(),
+            block: header.map_or(self.torn_type(), |h| h.ty),
+            number: self.number,
+            wanted_bytes: header.map_or(HEADER_LEN as u64, |h| u64::from(h.len)),
+            found_bytes: self.unread().len() as u64,
+        }
+    }
+
+    /// The type of a block of which not even the header is whole.
+    fn torn_type(&self) -> BlockType {
+        let mut bytes = [0; 4];
+        let there = &self.unread()[..self.unread().len().min(4)];
+        bytes[..there.len()].copy_from_slice(there);
+        BlockType(u32::from_le_bytes(bytes))
+    }
+}
+
+/// A metadata block that was consumed.
+#[derive(Debug)]
+pub(super) struct Taken<'a> {
+    pub(super) body: &'a [u8],
+    pub(super) offset: u64,
+    pub(super) number: u64,
+}

@@ -1,0 +1,9 @@
+//! stub
+/// Tail
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProcessTail {
+    /// Dual
+    Dual,
+    /// Safe
+    Safe,
+}
