@@ -1,2 +1,44 @@
 //! The capture filter language: grammar, type check, compiled filters over any catalogue of fields.
+//!
+//! The crate knows no events. Its user brings a [`Catalogue`], which names the fields and their types,
+//! and records that answer for them ([`Record`]).
 #![forbid(unsafe_code)]
+
+mod analyse;
+mod ast;
+mod catalogue;
+mod check;
+mod compile;
+mod constant;
+mod error;
+mod eval;
+mod filter;
+mod glob;
+mod grammar;
+mod library;
+mod matcher;
+mod near;
+mod operators;
+mod parse;
+mod path_set;
+mod resolve;
+mod services;
+mod simplify;
+mod text_set;
+mod transform;
+mod type_set;
+mod typed;
+mod value;
+
+pub use ast::{Arg, Check, Expr, Item, Modifier, OPERATORS, Op, Operand, Rhs, Span, Text};
+pub use catalogue::{
+    ArgRule, Arity, Catalogue, Constant, Cost, FieldDef, FieldId, FieldRef, FieldType, LookupError, Network,
+};
+pub use error::{ErrorKind, FilterError, Warning};
+pub use filter::{Filter, Options};
+pub use grammar::{DEPTH_MAX, TEXT_MAX_BYTES};
+pub use library::Library;
+pub use parse::parse;
+pub use services::{SERVICES, port_of};
+pub use type_set::{TypeBounds, TypeSet};
+pub use value::{Arena, ArenaBytes, Record, Scratch, Value};

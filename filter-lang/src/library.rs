@@ -1,0 +1,50 @@
+//! Named macros and lists that a filter may use, as Falco rule files define them.
+
+use std::collections::BTreeMap;
+
+/// Macros (conditions) and lists (values) by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Library {
+    macros: BTreeMap<String, String>,
+    lists: BTreeMap<String, Vec<String>>,
+}
+
+impl Library {
+    /// An empty library.
+    #[must_use]
+    pub fn new() -> Library {
+        Library::default()
+    }
+
+    /// Defines a macro; a second definition of the same name replaces the first, as in Falco.
+    pub fn add_macro(&mut self, name: impl Into<String>, condition: impl Into<String>) {
+        self.macros.insert(name.into(), condition.into());
+    }
+
+    /// Defines a list; its items may be names of other lists.
+    pub fn add_list(&mut self, name: impl Into<String>, items: Vec<String>) {
+        self.lists.insert(name.into(), items);
+    }
+
+    /// A macro's condition.
+    #[must_use]
+    pub fn macro_condition(&self, name: &str) -> Option<&str> {
+        self.macros.get(name).map(String::as_str)
+    }
+
+    /// A list's items.
+    #[must_use]
+    pub fn list_items(&self, name: &str) -> Option<&[String]> {
+        self.lists.get(name).map(Vec::as_slice)
+    }
+
+    /// All macros with their conditions, by name.
+    pub fn macros(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.macros.iter().map(|(name, condition)| (name.as_str(), condition.as_str()))
+    }
+
+    /// All lists with their items, by name.
+    pub fn lists(&self) -> impl Iterator<Item = (&str, &[String])> {
+        self.lists.iter().map(|(name, items)| (name.as_str(), items.as_slice()))
+    }
+}
