@@ -26,6 +26,7 @@
 
 pub mod engine;
 mod parsers;
+pub mod render;
 pub mod state;
 pub mod view;
 
