@@ -517,7 +517,10 @@ TaskInfo: 272 {
     cgroup_ids: [u64; 8],
 }}
 
-/// Largest `iov` entries the probe looks at.
+/// First argument of the getpgid call by which the loader makes itself known to `capture_whoami`.
+pub const WHOAMI_MAGIC: u64 = 0x6361_7074;
+
+/// Entries of an iovec array that the probe looks at.
 pub const IOV_MAX: usize = 32;
 /// Largest number of messages of one sendmmsg/recvmmsg call that get sections.
 pub const MMSG_MAX: usize = 24;
@@ -575,8 +578,12 @@ LaneHead: 128 {
     loss_first_ts_ns: u64,
     /// Probe-private: bytes written so far of the record in progress.
     pos: u64,
-    /// Probe-private: scratch of loops and special collectors.
-    scratch: [u64; 3],
+    /// Probe-private: task whose record is handed on to a special collector.
+    owner: u64,
+    /// Probe-private: steps done by a collector that works in several.
+    step: u64,
+    /// Probe-private: where typed pointers become numbers.
+    scratch: u64,
 }}
 
 wire_struct! {

@@ -11,6 +11,7 @@
 
 pub mod abi;
 pub mod event_table;
+pub mod kernel_offsets;
 pub mod native;
 pub mod plan;
 pub mod syscall_table;

@@ -5,24 +5,27 @@
 //!
 //! Invariant: a new call is a new row here and nothing else, unless it needs a special collector.
 
-/// What a [`CopyAction`] does.
+/// What a [`CopyAction`] does: the tag of the section that it makes.
 pub mod op {
+    use crate::abi::tag;
+
+
     /// Nothing; ends the list.
     pub const NONE: u8 = 0;
     /// STR section: user string at `arg`, at most `cap` bytes.
-    pub const STR: u8 = 1;
+    pub const STR: u8 = tag::STR;
     /// BYTES section: user buffer at `arg`, limited by the snaplen.
-    pub const BYTES: u8 = 2;
+    pub const BYTES: u8 = tag::BYTES;
     /// RAW section: user memory at `arg`, limited by `cap`.
-    pub const RAW: u8 = 3;
+    pub const RAW: u8 = tag::RAW;
     /// SOCKADDR section: as RAW.
-    pub const SOCKADDR: u8 = 4;
+    pub const SOCKADDR: u8 = tag::SOCKADDR;
     /// SOCK section (and UNIX_NAMEs) of the fd in `arg`.
-    pub const SOCK: u8 = 5;
+    pub const SOCK: u8 = tag::SOCK;
     /// FDINFO section of the fd in `arg`.
-    pub const FDINFO: u8 = 6;
+    pub const FDINFO: u8 = tag::FDINFO;
     /// MM section of the caller.
-    pub const MM: u8 = 7;
+    pub const MM: u8 = tag::MM;
 }
 
 /// Where the length of a copy comes from; it is then multiplied by `scale` and limited.
@@ -58,10 +61,10 @@ pub mod special {
     pub const MSG: u8 = 2;
     /// mmsghdr array at argument 1: one group as MSG for each message of the result.
     pub const MMSG: u8 = 3;
-    /// clone family: TASK, ARGS, EXEPATH, CWD.
+    /// clone family: TASK, ARGS.
     pub const TASK: u8 = 4;
     /// exec family: on success TASK, ARGS, ENV, EXEPATH, CWD; on failure TASK and the strings of the
-    /// argv and envp arrays.
+    /// argv and envp arrays, EXEPATH, CWD.
     pub const EXEC: u8 = 5;
     /// execveat: as EXEC, arrays at arguments 2 and 3.
     pub const EXECAT: u8 = 6;
@@ -73,12 +76,15 @@ pub mod special {
     pub const COUNT: u8 = 9;
 }
 
+/// Slot of the path collector in the probe's tail-call table, behind those of [`special`].
+pub const TAIL_PATHS: u8 = 12;
+
 /// Bits of [`PlanRow::flags`].
 pub mod row_flag {
     /// Later events are understood wrongly without this one; dropped last when a ring fills.
     pub const STATEFUL: u8 = 1;
-    /// Data of [`special::MSG`]/[`special::MMSG`] was received, so the name and the control data
-    /// are read at exit and not at enter.
+    /// [`special::IOV`], MSG and MMSG: the call takes data in, so a failed one has none, and
+    /// control data is read at exit.
     pub const RECEIVES: u8 = 2;
     /// Set by the loader in the rows of the ia32 table.
     pub const COMPAT32: u8 = 4;
@@ -174,7 +180,13 @@ impl PlanRow {
     /// The row as the 64 bytes the probe's map takes.
     pub fn to_bytes(&self) -> [u8; 64] {
         let mut out = [0; 64];
-        out[..5].copy_from_slice(&[self.flags, self.enter_special, self.exit_special, self.enter_count, self.exit_count]);
+        out[..5].copy_from_slice(&[
+            self.flags,
+            self.enter_special,
+            self.exit_special,
+            self.enter_count,
+            self.exit_count,
+        ]);
         for (slot, a) in out[8..].chunks_exact_mut(8).zip(self.enter.iter().chain(&self.exit)) {
             let cap = a.cap.to_ne_bytes();
             slot.copy_from_slice(&[a.op, a.arg, a.len_from, a.len_arg, cap[0], cap[1], a.scale, a.when]);
@@ -240,13 +252,13 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("pread64", P.on_exit(READ)),
     ("write", P.on_exit(WRITE)),
     ("pwrite64", P.on_exit(WRITE)),
-    ("readv", P.special(special::NONE, special::IOV)),
-    ("preadv", P.special(special::NONE, special::IOV)),
-    ("preadv2", P.special(special::NONE, special::IOV)),
+    ("readv", P.special(special::NONE, special::IOV).flag(row_flag::RECEIVES)),
+    ("preadv", P.special(special::NONE, special::IOV).flag(row_flag::RECEIVES)),
+    ("preadv2", P.special(special::NONE, special::IOV).flag(row_flag::RECEIVES)),
     ("writev", P.special(special::IOV, special::IOV)),
     ("pwritev", P.special(special::IOV, special::IOV)),
     ("pwritev2", P.special(special::IOV, special::IOV)),
-    ("process_vm_readv", P.special(special::NONE, special::IOV)),
+    ("process_vm_readv", P.special(special::NONE, special::IOV).flag(row_flag::RECEIVES)),
     ("process_vm_writev", P.special(special::NONE, special::IOV)),
     ("sendfile", P.both(raw(2, 8))),
     ("sendfile64", P.both(raw(2, 8))),
@@ -399,13 +411,8 @@ const PPOLL: PlanRow = P
     .both(raw(3, 8));
 
 /// Copies whose user struct is smaller for an ia32 caller: call, argument, bytes there.
-pub const COMPAT_CAPS: &[(&str, u8, u16)] = &[
-    ("nanosleep", 0, 8),
-    ("ppoll", 2, 8),
-    ("getrlimit", 1, 8),
-    ("setrlimit", 1, 8),
-    ("sendfile", 2, 4),
-];
+pub const COMPAT_CAPS: &[(&str, u8, u16)] =
+    &[("nanosleep", 0, 8), ("ppoll", 2, 8), ("getrlimit", 1, 8), ("setrlimit", 1, 8), ("sendfile", 2, 4)];
 
 /// The row of the call with this name.
 pub fn row(name: &str) -> PlanRow {
@@ -439,7 +446,10 @@ mod tests {
                 assert!(a.len_arg < 6 && a.scale > 0, "{name}");
             }
             for a in &row.enter {
-                assert!(a.when == when::ALWAYS && a.len_from != len_from::RET && a.arg != RET, "{name}: needs a result at enter");
+                assert!(
+                    a.when == when::ALWAYS && a.len_from != len_from::RET && a.arg != RET,
+                    "{name}: needs a result at enter"
+                );
             }
             assert!(row.enter_special < special::COUNT && row.exit_special < special::COUNT);
         }

@@ -1,0 +1,63 @@
+//! The probe's maps and the memory layout of what is in them.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, PerCpuArray, ProgramArray},
+};
+use capture_common::{abi, plan};
+
+/// Ring bytes the object is built for; the loader patches the map's value size to what it wants.
+pub(crate) const RING_LEN: usize = 1 << 20;
+
+/// A lane with the ring size of the object as built.
+#[repr(C)]
+pub(crate) struct Lane {
+    bytes: [u64; (abi::LANE_DATA_OFFSET + RING_LEN + abi::LANE_SLACK) / 8],
+}
+
+const BPF_F_MMAPABLE: u32 = 1 << 10;
+
+/// Two lanes per slot: `slot * 2 + level`.
+#[map]
+pub(crate) static LANES: Array<Lane> = Array::with_max_entries(2, BPF_F_MMAPABLE);
+
+/// CPU number to slot, used where online CPUs are not 0..n; `u32::MAX`: the CPU has no ring.
+#[map]
+pub(crate) static CPU_SLOT: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Records lost on CPUs without a ring.
+#[map]
+pub(crate) static NO_RING: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// First ia32 row of [`PLAN`].
+pub(crate) const COMPAT_ROWS: u64 = 512;
+
+/// The copy plan: native rows 0..512, ia32 rows 512..1024. The last row of each half is for
+/// numbers beyond the table.
+#[map]
+pub(crate) static PLAN: Array<plan::PlanRow> = Array::with_max_entries(1024, 0);
+
+/// Special collectors of sys_enter, by `plan::special`.
+#[map]
+pub(crate) static ENTER_TAILS: ProgramArray = ProgramArray::with_max_entries(16, 0);
+
+/// Special collectors of sys_exit, by `plan::special`.
+#[map]
+pub(crate) static EXIT_TAILS: ProgramArray = ProgramArray::with_max_entries(16, 0);
+
+/// Working memory too large for the stack, one per lane level.
+#[repr(C)]
+pub(crate) struct Scratch {
+    /// Two halves: paths are built right to left in the first.
+    pub(crate) bytes: [u64; 2048],
+    /// Loop-carried numbers: kept here so that the verifier forgets them and loop states converge.
+    pub(crate) loop_state: [u64; 8],
+}
+
+/// Scratch of level 0 and 1.
+#[map]
+pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// This process's id as the kernel counts it, found by `whoami`.
+#[map]
+pub(crate) static WHOAMI: Array<u64> = Array::with_max_entries(1, 0);

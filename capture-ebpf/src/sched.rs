@@ -1,0 +1,148 @@
+//! Programs on the scheduler's tracepoints: exec, fork, exit and (when attached) context switches.
+
+use crate::{
+    config::ro,
+    read::{Ctx, arg, ld4, ld8, plain, probe4, probe8, st4, st8},
+    ring::{self, Class, Record, body, head, lanes},
+    task,
+};
+use aya_ebpf::helpers::generated as helper;
+use capture_common::abi::{ExecFixed, ForkFixed, LaneHead, ProcExitFixed, RecordHeader, STR_MAX, SwitchFixed, kind, section_flag, tag};
+use core::mem::offset_of;
+
+const FIXED: usize = RecordHeader::LEN_BYTES;
+/// `task_struct.flags`: the thread is on its way out.
+const PF_EXITING: u32 = 4;
+/// Threads or ancestors looked at for one that inherits children.
+const REAPER_STEPS: usize = 16;
+
+/// Begins a record about `task`, unless that belongs to capture itself.
+#[inline(always)]
+fn begin(kind: u8, task: u64, stateful: bool) -> Option<Record> {
+    let lanes = lanes()?;
+    let pid = ld4(task, ro!(T_TGID));
+    if pid as u64 == ro!(SELF_TGID) && ro!(SELF_TGID) != 0 {
+        head!(lanes.level0, self_excluded += 1);
+        return None;
+    }
+    let ids = (pid as u64) << 32 | ld4(task, ro!(T_PID)) as u64;
+    ring::begin(lanes, Class { stateful, enter: false }, ring::what(kind, 0, 0), ids)
+}
+
+/// A word of the lane head for `plain`.
+#[inline(always)]
+fn slot(record: Record) -> *mut u64 {
+    // SAFETY: a word of the lane head.
+    unsafe { record.lane.add(offset_of!(LaneHead, scratch)) }.cast()
+}
+
+/// tp_btf sched_process_exec(p, old_pid, bprm).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sched_process_exec")]
+pub fn capture_exec(ctx: Ctx) -> i32 {
+    let Some(record) = begin(kind::EXEC, arg(ctx, 0), true) else { return 0 };
+    st4(record.start, FIXED + offset_of!(ExecFixed, old_tid), arg(ctx, 1) as u32);
+    st4(record.start, FIXED + offset_of!(ExecFixed, reserved), 0);
+    record.start_sections(FIXED + ExecFixed::LEN_BYTES);
+    let name = ld8(arg(ctx, 2), ro!(BPRM_FILENAME));
+    if let Some(at) = record.section() {
+        // SAFETY: the verifier proves that the bytes fit.
+        let n = unsafe { helper::bpf_probe_read_kernel_str(body(at).cast(), STR_MAX as u32, name as *const _) };
+        if n > 0 {
+            record.end_section(at, tag::FILENAME, 0, 0, (n as u64 - 1) & 0x1fff);
+        } else {
+            record.end_section(at, tag::FILENAME, 0, section_flag::FAULT, 0);
+        }
+    }
+    record.publish_sections();
+    0
+}
+
+/// tp_btf sched_process_fork(parent, child).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sched_process_fork")]
+pub fn capture_fork(ctx: Ctx) -> i32 {
+    let Some(record) = begin(kind::FORK, arg(ctx, 0), true) else { return 0 };
+    let child = arg(ctx, 1);
+    let (vtid, vpid) = task::own_ids(child, slot(record));
+    st4(record.start, FIXED + offset_of!(ForkFixed, child_tid), ld4(child, ro!(T_PID)));
+    st4(record.start, FIXED + offset_of!(ForkFixed, child_pid), ld4(child, ro!(T_TGID)));
+    st4(record.start, FIXED + offset_of!(ForkFixed, child_vtid), vtid);
+    st4(record.start, FIXED + offset_of!(ForkFixed, child_vpid), vpid);
+    st8(record.start, FIXED + offset_of!(ForkFixed, child_start_boot_ns), ld8(child, ro!(T_START)));
+    record.publish((FIXED + ForkFixed::LEN_BYTES) as u64);
+    0
+}
+
+/// tp_btf sched_process_exit(p).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sched_process_exit")]
+pub fn capture_proc_exit(ctx: Ctx) -> i32 {
+    let task = arg(ctx, 0);
+    let Some(record) = begin(kind::PROC_EXIT, task, true) else { return 0 };
+    let live = ld4(ld8(task, ro!(T_SIGNAL)), ro!(S_LIVE));
+    let reaper = reaper_of(task, live, slot(record));
+    st4(record.start, FIXED + offset_of!(ProcExitFixed, exit_code), ld4(task, ro!(T_EXIT_CODE)));
+    st4(record.start, FIXED + offset_of!(ProcExitFixed, reaper_tid), reaper);
+    st4(record.start, FIXED + offset_of!(ProcExitFixed, live_threads), live);
+    st4(record.start, FIXED + offset_of!(ProcExitFixed, reserved), 0);
+    st8(record.start, FIXED + offset_of!(ProcExitFixed, start_boot_ns), ld8(task, ro!(T_START)));
+    record.publish((FIXED + ProcExitFixed::LEN_BYTES) as u64);
+    0
+}
+
+/// Who inherits the children of `task`, in the order of the kernel's `find_new_reaper`: a living
+/// thread of the process, the nearest child subreaper, the init of the namespace.
+#[inline(always)]
+fn reaper_of(task: u64, live: u32, slot: *mut u64) -> u32 {
+    let list = plain(slot, task) + ro!(T_CHILDREN);
+    if plain(slot, ld8(task, ro!(T_CHILDREN_NEXT))) == list {
+        return 0;
+    }
+    if live != 0 {
+        let signal = plain(slot, ld8(task, ro!(T_SIGNAL)));
+        let list = signal + ro!(S_THREAD_HEAD);
+        let mut node = probe8(list);
+        for _ in 0..REAPER_STEPS {
+            if node == list || node == 0 {
+                break;
+            }
+            let thread = node - ro!(T_THREAD_NODE);
+            if probe4(thread + ro!(T_FLAGS)) & PF_EXITING == 0 {
+                return probe4(thread + ro!(T_PID));
+            }
+            node = probe8(node);
+        }
+    }
+    let mut above = plain(slot, ld8(task, ro!(T_REAL_PARENT)));
+    for _ in 0..REAPER_STEPS {
+        let pid = probe4(above + ro!(T_PID));
+        if above == 0 || pid == 0 {
+            break;
+        }
+        let bits = probe4(probe8(above + ro!(T_SIGNAL)) + ro!(S_SUBREAPER));
+        if bits & 1 != 0 {
+            return pid;
+        }
+        above = probe8(above + ro!(T_REAL_PARENT));
+    }
+    let pid = plain(slot, ld8(task, ro!(T_THREAD_PID)));
+    let level = probe4(pid + ro!(PID_LEVEL)) as u64 & 31;
+    let namespace = probe8(pid + ro!(PID_NUMBERS) + level * 16 + ro!(UPID_NS));
+    probe4(probe8(namespace + ro!(NS_REAPER)) + ro!(T_PID))
+}
+
+/// tp_btf sched_switch(preempt, prev, next).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sched_switch")]
+pub fn capture_switch(ctx: Ctx) -> i32 {
+    let (prev, next) = (arg(ctx, 1), arg(ctx, 2));
+    let Some(record) = begin(kind::SWITCH, prev, false) else { return 0 };
+    st4(record.start, FIXED + offset_of!(SwitchFixed, next_tid), ld4(next, ro!(T_PID)));
+    st4(record.start, FIXED + offset_of!(SwitchFixed, next_pid), ld4(next, ro!(T_TGID)));
+    st8(record.start, FIXED + offset_of!(SwitchFixed, maj_flt), ld8(prev, ro!(T_MAJ_FLT)));
+    st8(record.start, FIXED + offset_of!(SwitchFixed, min_flt), ld8(prev, ro!(T_MIN_FLT)));
+    task::fill_mm(record.start, FIXED + offset_of!(SwitchFixed, mm), prev);
+    record.publish((FIXED + SwitchFixed::LEN_BYTES) as u64);
+    0
+}

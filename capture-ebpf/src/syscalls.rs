@@ -1,0 +1,171 @@
+//! The two syscall programs: tp_btf `sys_enter` and `sys_exit`.
+
+use crate::{
+    config::ro,
+    copy::{self, ENTER_ARGS, EXIT_ARGS, EXIT_RET},
+    log::log,
+    maps::{COMPAT_ROWS, ENTER_TAILS, EXIT_TAILS, PLAN},
+    read::{Ctx, arg, current, ld1, ld4, ld8, plain, st8},
+    ring::{self, Class, Record, head, lanes},
+};
+use aya_ebpf::{helpers::generated as helper, maps::ProgramArray};
+use capture_common::{
+    abi::{EnterFixed, ExitFixed, LaneHead, RecordHeader, flag, kind},
+    kernel_offsets::ABSENT,
+    plan::{ENTER_ACTIONS, EXIT_ACTIONS, PlanRow, row_flag},
+};
+use core::mem::offset_of;
+
+/// `thread_info.status`: the call came by the ia32 entry.
+const TS_COMPAT: u32 = 2;
+/// The bit of an x32 call's number.
+const X32_BIT: u64 = 0x4000_0000;
+
+/// What both programs know about a call before they write.
+struct Call {
+    task: u64,
+    ids: u64,
+    nr: u64,
+    flags: u64,
+    row: u64,
+}
+
+/// Ids, number and plan row of the call; `None` when it belongs to capture itself (counted).
+#[inline(always)]
+fn classify(lane0: *mut u8, nr: u64) -> Option<Call> {
+    let task = current();
+    let pid = ld4(task, ro!(T_TGID));
+    if pid as u64 == ro!(SELF_TGID) && ro!(SELF_TGID) != 0 {
+        head!(lane0, self_excluded += 1);
+        return None;
+    }
+    let ids = (pid as u64) << 32 | ld4(task, ro!(T_PID)) as u64;
+    let mut flags = 0;
+    let mut nr = nr;
+    let mut first_row = 0;
+    if ro!(T_STATUS) != ABSENT && ld4(task, ro!(T_STATUS)) & TS_COMPAT != 0 {
+        flags = flag::COMPAT32 as u64;
+        first_row = COMPAT_ROWS;
+    } else if nr & X32_BIT != 0 && nr >> 31 == 0 {
+        flags = flag::X32 as u64;
+        nr &= !X32_BIT;
+    }
+    let index = if nr >= COMPAT_ROWS { COMPAT_ROWS - 1 } else { nr };
+    let row = PLAN.get_ptr((first_row + index) as u32)? as u64;
+    Some(Call { task, ids, nr, flags, row })
+}
+
+/// Stores the argument registers at `at`.
+#[inline(always)]
+fn store_args(out: *mut u8, at: usize, regs: u64, flags: u64) {
+    if flags & flag::COMPAT32 as u64 != 0 {
+        st8(out, at, ld8(regs, ro!(R_C0)) & 0xffff_ffff);
+        st8(out, at + 8, ld8(regs, ro!(R_C1)) & 0xffff_ffff);
+        st8(out, at + 16, ld8(regs, ro!(R_C2)) & 0xffff_ffff);
+        st8(out, at + 24, ld8(regs, ro!(R_C3)) & 0xffff_ffff);
+        st8(out, at + 32, ld8(regs, ro!(R_C4)) & 0xffff_ffff);
+        st8(out, at + 40, ld8(regs, ro!(R_C5)) & 0xffff_ffff);
+    } else {
+        st8(out, at, ld8(regs, ro!(R_A0)));
+        st8(out, at + 8, ld8(regs, ro!(R_A1)));
+        st8(out, at + 16, ld8(regs, ro!(R_A2)));
+        st8(out, at + 24, ld8(regs, ro!(R_A3)));
+        st8(out, at + 32, ld8(regs, ro!(R_A4)));
+        st8(out, at + 40, ld8(regs, ro!(R_A5)));
+    }
+}
+
+#[inline(always)]
+fn row_byte(row: u64, offset: usize) -> u8 {
+    ld1(row, offset as u64)
+}
+
+/// Hands the record on to special collector `special`; publishes it when that cannot be reached.
+#[inline(always)]
+fn hand_on(ctx: Ctx, tails: &ProgramArray, record: Record, task: u64, special: u8) {
+    let owner = offset_of!(LaneHead, owner);
+    // SAFETY: a word of the lane head.
+    plain(unsafe { record.lane.add(owner) }.cast(), task);
+    head!(record.lane, step = 0);
+    // SAFETY: both programs of the array's kind; on success this does not return.
+    unsafe { helper::bpf_tail_call(ctx.cast(), core::ptr::from_ref(tails).cast_mut().cast(), special as u32) };
+    record.publish_sections();
+}
+
+/// tp_btf sys_enter(regs, id).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sys_enter")]
+pub fn capture_enter(ctx: Ctx) -> i32 {
+    let Some(lanes) = lanes() else { return 0 };
+    let Some(call) = classify(lanes.level0, arg(ctx, 1)) else { return 0 };
+    let class = Class { stateful: row_byte(call.row, offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0, enter: true };
+    let Some(record) = ring::begin(lanes, class, ring::what(kind::ENTER, call.flags, call.nr), call.ids) else { return 0 };
+    const LEN: usize = RecordHeader::LEN_BYTES + EnterFixed::LEN_BYTES;
+    store_args(record.start, ENTER_ARGS, arg(ctx, 0), call.flags);
+    let count = row_byte(call.row, offset_of!(PlanRow, enter_count)) as u64;
+    let special = row_byte(call.row, offset_of!(PlanRow, enter_special));
+    log!(ctx, "enter {} of {}", call.nr, call.ids as u32);
+    if count == 0 && special == 0 {
+        record.publish(LEN as u64);
+        return 0;
+    }
+    record.start_sections(LEN);
+    copy::run::<ENTER_ACTIONS>(record, call.task, call.row + offset_of!(PlanRow, enter) as u64, count, ENTER_ARGS, 0);
+    if special != 0 {
+        hand_on(ctx, &ENTER_TAILS, record, call.task, special);
+    } else {
+        record.publish_sections();
+    }
+    0
+}
+
+/// tp_btf sys_exit(regs, ret).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sys_exit")]
+pub fn capture_exit(ctx: Ctx) -> i32 {
+    let Some(lanes) = lanes() else { return 0 };
+    let regs = arg(ctx, 0);
+    let Some(call) = classify(lanes.level0, ld8(regs, ro!(R_NR))) else { return 0 };
+    let class = Class { stateful: row_byte(call.row, offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0, enter: false };
+    let Some(record) = ring::begin(lanes, class, ring::what(kind::EXIT, call.flags, call.nr), call.ids) else { return 0 };
+    const LEN: usize = RecordHeader::LEN_BYTES + ExitFixed::LEN_BYTES;
+    let ret = arg(ctx, 1);
+    st8(record.start, EXIT_RET, ret);
+    store_args(record.start, EXIT_ARGS, regs, call.flags);
+    let count = row_byte(call.row, offset_of!(PlanRow, exit_count)) as u64;
+    let special = row_byte(call.row, offset_of!(PlanRow, exit_special));
+    log!(ctx, "exit {} of {}: {}", call.nr, call.ids as u32, ret as i64);
+    if count == 0 && special == 0 {
+        record.publish(LEN as u64);
+        return 0;
+    }
+    record.start_sections(LEN);
+    copy::run::<EXIT_ACTIONS>(record, call.task, call.row + offset_of!(PlanRow, exit) as u64, count, EXIT_ARGS, ret);
+    if special != 0 {
+        hand_on(ctx, &EXIT_TAILS, record, call.task, special);
+    } else {
+        record.publish_sections();
+    }
+    0
+}
+
+/// tp_btf sys_exit with nothing in it: what `cargo xtask bench live` measures as the floor.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sys_exit")]
+pub fn capture_empty(_ctx: Ctx) -> i32 {
+    0
+}
+
+/// Finds this process's id as the kernel counts it, for a capture that runs inside a pid
+/// namespace: notes the caller of getpgid(WHOAMI_MAGIC).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sys_enter")]
+pub fn capture_whoami(ctx: Ctx) -> i32 {
+    if ld8(arg(ctx, 0), ro!(R_A0)) == capture_common::abi::WHOAMI_MAGIC
+        && let Some(slot) = crate::maps::WHOAMI.get_ptr_mut(0)
+    {
+        // SAFETY: the map's value.
+        unsafe { core::ptr::write_volatile(slot, ld4(current(), ro!(T_TGID)) as u64) };
+    }
+    0
+}
