@@ -177,6 +177,23 @@ impl Batch {
         self.index.push(entry);
     }
 
+    /// Appends event `at` of another batch with these block flags: untouched where it has them
+    /// already, else as a block of the current version with a flags word. An entry that is no
+    /// whole event is left out.
+    pub fn push_copy(&mut self, from: &Batch, at: usize, flags: u32) {
+        let (Some(entry), Some(block)) = (from.index.get(at), from.block(at)) else { return };
+        if entry.flags == flags {
+            return self.push_block(block, *entry);
+        }
+        let Some(raw) = from.get(at) else { return };
+        let head = crate::encode::EventHead { ts_ns: raw.ts_ns, tid: raw.tid, cpu: raw.cpu, code: raw.code, flags };
+        let mut event = self.encode(head, raw.nparams());
+        for param in raw.params() {
+            event.bytes(param);
+        }
+        event.finish();
+    }
+
     #[inline]
     fn view(&self, r: &EventRef) -> Option<RawEvent<'_>> {
         let start = r.block_at as usize + r.kind.event_offset();

@@ -240,6 +240,23 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_takes_new_flags() {
+        let mut from = Batch::new();
+        let mut e = from.encode(head(code::SYSCALL_OPEN_X, 0), 6);
+        e.i64(3).text(b"/etc/hosts").u32(1).u32(0).u32(0xfd00).u64(77);
+        e.finish();
+        let mut to = Batch::new();
+        to.push_copy(&from, 0, 0);
+        to.push_copy(&from, 0, 1);
+        to.push_copy(&from, 1, 1); // there is no such event
+        assert_eq!(to.len(), 2);
+        assert_eq!(to.block(0), from.block(0));
+        let marked = to.get(1).unwrap();
+        assert!(marked.is_state_only());
+        assert!(marked.params().eq(from.get(0).unwrap().params()));
+    }
+
+    #[test]
     fn large_events_take_the_large_block() {
         let mut batch = Batch::new();
         let mut e = batch.encode(head(code::SYSCALL_READ_X, 0), 4);
