@@ -9,7 +9,7 @@ use crate::near::near_names;
 use crate::operators;
 use crate::parse::parse_text;
 use crate::resolve::Operands;
-use crate::typed::{Node, OperandId, OperandKind, Test, TestRhs, Typed};
+use crate::typed::{Node, OperandId, OperandKind, Place, SourceText, Test, TestRhs, Typed};
 
 /// Deepest tree, macros expanded; the text's own limit bounds one macro only.
 const TREE_DEPTH_MAX: usize = 300;
@@ -18,14 +18,22 @@ const EXPANSION_MAX: usize = 1_000_000;
 
 /// Checks a syntax tree against a catalogue.
 pub(crate) fn check(
+    text: &str,
     expr: &Expr,
     catalogue: &dyn Catalogue,
     library: &Library,
 ) -> Result<Typed, Box<FilterError>> {
-    let mut checker =
-        Checker { catalogue, library, operands: Operands::new(catalogue), open: Vec::new(), expanded: 0 };
+    let mut checker = Checker {
+        catalogue,
+        library,
+        operands: Operands::new(catalogue),
+        open: Vec::new(),
+        expanded: 0,
+        texts: vec![SourceText { macro_name: None, text: text.to_owned() }],
+        text: 0,
+    };
     let root = checker.expr(expr, 0)?;
-    Ok(Typed { operands: checker.operands.into_nodes(), root })
+    Ok(Typed { texts: checker.texts, operands: checker.operands.into_nodes(), root })
 }
 
 struct Checker<'c> {
@@ -35,6 +43,9 @@ struct Checker<'c> {
     /// Macros and lists being expanded, to see a cycle.
     open: Vec<String>,
     expanded: usize,
+    /// The filter's text and those of the macros expanded so far; `text` is the one being checked.
+    texts: Vec<SourceText>,
+    text: usize,
 }
 
 impl Checker<'_> {
@@ -65,10 +76,13 @@ impl Checker<'_> {
             });
         };
         self.enter(name, span)?;
+        let outer = std::mem::replace(&mut self.text, self.texts.len());
+        self.texts.push(SourceText { macro_name: Some(name.to_owned()), text: condition.to_owned() });
         let node = parse_text(condition)
             .and_then(|expr| self.expr(&expr, depth + 1))
             .map_err(|error| error.in_text(condition, Some(name)))?;
         self.open.pop();
+        self.text = outer;
         Ok(node)
     }
 
@@ -103,8 +117,13 @@ impl Checker<'_> {
             };
             return Err(FilterError::new(kind, check.op_span));
         }
-        let place = Span { start: check.lhs.span().start, end: check.op_span.end };
-        let site = Site { left, op: check.op, span: place };
+        let end = match &check.rhs {
+            Rhs::None => check.op_span.end,
+            Rhs::Item(item) => item.span().end,
+            Rhs::List(_, _, span) => span.end,
+        };
+        let span = Span { start: check.lhs.span().start, end };
+        let site = Site { left, op: check.op, span, text: self.text };
         match &check.rhs {
             Rhs::None => Ok(site.test(TestRhs::None)),
             Rhs::Item(item) => self.single(site, item),
@@ -267,11 +286,13 @@ struct Site {
     left: OperandId,
     op: Op,
     span: Span,
+    text: usize,
 }
 
 impl Site {
     fn test(self, rhs: TestRhs) -> Node {
-        Node::Test(Test { operand: self.left, op: self.op, rhs, span: self.span })
+        let place = Place { span: self.span, text: self.text };
+        Node::Test(Test { operand: self.left, op: self.op, rhs, place })
     }
 }
 

@@ -5,6 +5,7 @@ use crate::analyse;
 use crate::ast::Op;
 use crate::catalogue::{Arity, Catalogue, Cost, FieldRef};
 use crate::error::{ErrorKind, FilterError};
+use crate::explain;
 use crate::matcher::Matcher;
 use crate::transform::Transform;
 use crate::type_set::{TypeBounds, TypeSet};
@@ -33,6 +34,8 @@ pub(crate) struct Instr {
     /// Where its result is kept, if several conditions need it.
     pub(crate) memo_slot: Option<usize>,
     pub(crate) cost: u32,
+    /// The test in words, for explanations; empty for what is not a test.
+    pub(crate) label: String,
 }
 
 #[derive(Debug)]
@@ -197,13 +200,13 @@ impl Compiler<'_> {
         if let InstrKind::Not(inner) = kind {
             self.uses[inner] += 1;
         }
-        let id = self.push(kind, cost);
+        let id = self.push(kind, cost, String::new());
         self.groups.insert(key, id);
         id
     }
 
-    fn push(&mut self, kind: InstrKind, cost: u32) -> InstrId {
-        self.instrs.push(Instr { kind, memo_slot: None, cost });
+    fn push(&mut self, kind: InstrKind, cost: u32, label: String) -> InstrId {
+        self.instrs.push(Instr { kind, memo_slot: None, cost, label });
         self.uses.push(0);
         self.instrs.len() - 1
     }
@@ -228,7 +231,7 @@ impl Compiler<'_> {
             _ => {
                 let op = if test.op == Op::Ne { Op::Eq } else { test.op };
                 let matcher = Matcher::build(op, node.ty, analyse::constants(&test.rhs))
-                    .map_err(|reason| FilterError::new(ErrorKind::BadPattern { reason }, test.span))?;
+                    .map_err(|reason| FilterError::new(ErrorKind::BadPattern { reason }, test.place.span))?;
                 let quantifier = match test.op {
                     Op::Ne => Quantifier::NoneOf,
                     Op::In if node.arity == Arity::List => Quantifier::All,
@@ -238,7 +241,7 @@ impl Compiler<'_> {
                 (InstrKind::Match { operand: test.operand, quantifier, matcher }, cost)
             }
         };
-        let id = self.push(kind, cost);
+        let id = self.push(kind, cost, explain::test_label(test, self.operands));
         self.tests.entry(key).or_default().push((test.clone(), id));
         Ok((id, bounds))
     }

@@ -6,8 +6,11 @@ use crate::check;
 use crate::compile::{self, Program};
 use crate::error::{FilterError, Warning};
 use crate::eval;
+use crate::explain;
 use crate::library::Library;
+use crate::lint;
 use crate::parse;
+use crate::requirements::{self, Requirement};
 use crate::simplify::simplify;
 use crate::type_set::{TypeBounds, TypeSet};
 use crate::typed::OperandKind;
@@ -27,6 +30,8 @@ pub struct Filter {
     text: String,
     program: Program,
     fields: Vec<FieldRef>,
+    requirements: Vec<Requirement>,
+    is_conjunction: bool,
     warnings: Vec<Warning>,
     explanation: String,
 }
@@ -44,10 +49,12 @@ impl Filter {
     ) -> Result<Filter, Box<FilterError>> {
         let attach = |error: Box<FilterError>| error.in_text(text, None);
         let expr = parse::parse_text(text).map_err(attach)?;
-        let typed = check::check(&expr, catalogue, &options.library).map_err(attach)?;
+        let typed = check::check(text, &expr, catalogue, &options.library).map_err(attach)?;
+        let warnings = lint::lint(&typed, catalogue);
         let root = simplify(typed.root, &typed.operands);
         let program = compile::compile(&root, &typed.operands, catalogue).map_err(attach)?;
-        let fields = typed
+        let (requirements, is_conjunction) = requirements::requirements(&root, &typed.operands, catalogue);
+        let fields: Vec<FieldRef> = typed
             .operands
             .iter()
             .filter_map(|node| match &node.kind {
@@ -55,13 +62,16 @@ impl Filter {
                 OperandKind::Call { .. } => None,
             })
             .collect();
+        let explanation = explain::explain(&expr, &program, &typed.operands, catalogue);
         Ok(Filter {
             expr,
             text: text.to_owned(),
             program,
             fields,
-            warnings: Vec::new(),
-            explanation: String::new(),
+            requirements,
+            is_conjunction,
+            warnings,
+            explanation,
         })
     }
 
@@ -87,6 +97,19 @@ impl Filter {
     #[must_use]
     pub fn fields(&self) -> &[FieldRef] {
         &self.fields
+    }
+
+    /// Conditions on single fields that every matching event satisfies: what may be tested elsewhere
+    /// first, such as in the kernel.
+    #[must_use]
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.requirements
+    }
+
+    /// Do [`Filter::requirements`] and [`Filter::event_types`] together say all that the filter says?
+    #[must_use]
+    pub fn is_conjunction(&self) -> bool {
+        self.is_conjunction
     }
 
     /// What is legal but probably not meant.

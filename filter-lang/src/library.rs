@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-/// Macros (conditions) and lists (values) by name.
+/// Macros (conditions), lists (values) and rules by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Library {
     macros: BTreeMap<String, String>,
     lists: BTreeMap<String, Vec<String>>,
+    rules: BTreeMap<String, String>,
 }
 
 impl Library {
@@ -24,6 +25,22 @@ impl Library {
     /// Defines a list; its items may be names of other lists.
     pub fn add_list(&mut self, name: impl Into<String>, items: Vec<String>) {
         self.lists.insert(name.into(), items);
+    }
+
+    /// Adds a rule's condition. Rules cannot be referred to; they are kept to be compiled one by one.
+    pub fn add_rule(&mut self, name: impl Into<String>, condition: impl Into<String>) {
+        self.rules.insert(name.into(), condition.into());
+    }
+
+    /// A rule's condition.
+    #[must_use]
+    pub fn rule_condition(&self, name: &str) -> Option<&str> {
+        self.rules.get(name).map(String::as_str)
+    }
+
+    /// All rules with their conditions, by name.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rules.iter().map(|(name, condition)| (name.as_str(), condition.as_str()))
     }
 
     /// A macro's condition.

@@ -8,9 +8,33 @@ use crate::transform::Transform;
 /// Index of an operand in [`Typed::operands`].
 pub(crate) type OperandId = usize;
 
+/// A place in the filter or in one of the macros that it uses. All places compare equal, so that tests
+/// compare by meaning.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) span: Span,
+    /// Index in [`Typed::texts`].
+    pub(crate) text: usize,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Place) -> bool {
+        true
+    }
+}
+
+/// A text that checks were written in.
+#[derive(Debug)]
+pub(crate) struct SourceText {
+    /// The macro; none for the filter itself.
+    pub(crate) macro_name: Option<String>,
+    pub(crate) text: String,
+}
+
 /// A checked filter.
 #[derive(Debug)]
 pub(crate) struct Typed {
+    pub(crate) texts: Vec<SourceText>,
     pub(crate) operands: Vec<OperandNode>,
     pub(crate) root: Node,
 }
@@ -57,7 +81,7 @@ pub(crate) struct Test {
     pub(crate) operand: OperandId,
     pub(crate) op: Op,
     pub(crate) rhs: TestRhs,
-    pub(crate) span: Span,
+    pub(crate) place: Place,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -53,6 +53,7 @@ pub const FIELDS: &[Row] = &[
     plain("evt.cpu", FieldType::Int),
     plain("evt.io_dir", FieldType::Str),
     plain("evt.is_io", FieldType::Bool),
+    plain("evt.is_io_write", FieldType::Bool),
     plain("evt.is_io_read", FieldType::Bool),
     plain("evt.is_open_read", FieldType::Bool),
     plain("evt.is_open_write", FieldType::Bool),
@@ -184,6 +185,7 @@ pub const EVENTS: &[&str] = &[
     "clone3",
     "link",
     "symlink",
+    "switch",
 ];
 
 pub const ARGS: &[&str] = &[
@@ -275,7 +277,7 @@ impl Catalogue for Fields {
 
     fn type_name(&self, code: u16) -> Option<Cow<'_, str>> {
         let name = EVENTS.get(usize::from(code / 2))?;
-        Some(Cow::Owned(format!("{name} {}", if code % 2 == 0 { '>' } else { '<' })))
+        Some(Cow::Owned(format!("{name} {}", if code.is_multiple_of(2) { '>' } else { '<' })))
     }
 }
 
