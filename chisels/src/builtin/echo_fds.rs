@@ -1,0 +1,161 @@
+//! `echo_fds`: what processes read from and write to their fds.
+//!
+//! Each read or write that moved data prints a heading (size, direction, fd, process, with
+//! container data also the container) and the captured part of the data below it.
+
+use crate::api::{ArgSpec, Chisel, Meta, Settings};
+use crate::error::ChiselError;
+use crate::text::write_bytes;
+use capture_common::EventFlags;
+use capture_engine::EventView;
+use capture_engine::render::{TextOptions, push_arg};
+
+/// What `-cl` and `-i` say.
+pub(super) static META: Meta = Meta {
+    name: "echo_fds",
+    category: "I/O",
+    short: "Print the data read and written by processes.",
+    description: "Prints the data that processes read from and write to any fd: files, pipes and \
+                  sockets. A filter says which. Reads are red and writes blue; with -pc or -pk the \
+                  container stands in each heading, the host in green and containers in cyan.",
+    args: &[ArgSpec {
+        name: "disable_color",
+        kind: "string",
+        description: "Set to 'disable_color' to print without colours",
+        optional: true,
+    }],
+};
+
+/// Bytes of each buffer that are worth keeping for this chisel.
+const SNAPLEN: u32 = 2000;
+const NA: &[u8] = b"<NA>";
+
+/// The colours in use; empty without colours.
+#[derive(Debug)]
+struct Colours {
+    read: &'static str,
+    write: &'static str,
+    host: &'static str,
+    container: &'static str,
+    reset: &'static str,
+}
+
+const COLOURS: Colours = Colours {
+    read: "\x1b[31m",
+    write: "\x1b[34m",
+    host: "\x1b[32m",
+    container: "\x1b[36m",
+    reset: "\x1b[0m",
+};
+const NO_COLOURS: Colours = Colours { read: "", write: "", host: "", container: "", reset: "" };
+
+/// The chisel.
+#[derive(Debug)]
+pub(super) struct EchoFds {
+    colours: Colours,
+    text: TextOptions,
+    container_data: bool,
+}
+
+impl Default for EchoFds {
+    fn default() -> Self {
+        EchoFds { colours: COLOURS, text: TextOptions::default(), container_data: false }
+    }
+}
+
+impl Chisel for EchoFds {
+    fn meta(&self) -> &'static Meta {
+        &META
+    }
+
+    fn set_arg(&mut self, name: &str, value: &str) -> Result<(), ChiselError> {
+        if name == "disable_color" && value == "disable_color" {
+            self.colours = NO_COLOURS;
+        }
+        Ok(())
+    }
+
+    fn snaplen(&self) -> Option<u32> {
+        Some(SNAPLEN)
+    }
+
+    fn start(&mut self, settings: &Settings) -> Result<(), ChiselError> {
+        // With a chisel buffers are never cut.
+        self.text = TextOptions { buffer: settings.buffers, cut_buffers: false, ..TextOptions::default() };
+        self.container_data = settings.container_data;
+        Ok(())
+    }
+
+    fn on_event(&mut self, event: &EventView<'_>, out: &mut Vec<u8>) -> Result<(), ChiselError> {
+        let Some(io) = Transfer::of(event) else { return Ok(()) };
+        self.heading(event, &io, out);
+        if let Some(data) = event.info.and_then(|i| i.param_index("data"))
+            && push_arg(out, event, data, &self.text)
+        {
+            out.push(b'\n');
+        }
+        Ok(())
+    }
+
+    fn on_end(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.colours.reset.as_bytes());
+        out.push(b'\n');
+    }
+}
+
+/// A read or write that moved data.
+struct Transfer {
+    is_read: bool,
+    bytes: u64,
+}
+
+impl Transfer {
+    /// `None` for events that are no exits of such a call, or moved nothing.
+    #[inline]
+    fn of(event: &EventView<'_>) -> Option<Transfer> {
+        let flags = event.info.filter(|i| i.code.is_exit())?.flags;
+        let is_read = flags.contains(EventFlags::READS_FROM_FD);
+        if !is_read && !flags.contains(EventFlags::WRITES_TO_FD) {
+            return None;
+        }
+        let bytes = event.raw.int(0).filter(|&n| n > 0)?;
+        Some(Transfer { is_read, bytes: bytes as u64 })
+    }
+}
+
+impl EchoFds {
+    fn heading(&self, event: &EventView<'_>, io: &Transfer, out: &mut Vec<u8>) {
+        let colours = &self.colours;
+        let (colour, verb, preposition) =
+            if io.is_read { (colours.read, "Read ", " from ") } else { (colours.write, "Write ", " to ") };
+        let mut say = |text: &[u8]| out.extend_from_slice(text);
+        say(colour.as_bytes());
+        say(b"------ ");
+        say(verb.as_bytes());
+        write_bytes(out, io.bytes);
+        out.extend_from_slice(preposition.as_bytes());
+        if self.container_data {
+            self.container(event, out);
+        }
+        let mut say = |text: &[u8]| out.extend_from_slice(text);
+        say(b" ");
+        say(colour.as_bytes());
+        say(b" ");
+        say(event.fd().map_or(NA, |fd| &fd.name));
+        say(b" (");
+        say(event.thread().map_or(NA, |t| &t.comm));
+        say(b")\n");
+    }
+
+    fn container(&self, event: &EventView<'_>, out: &mut Vec<u8>) {
+        let id: &[u8] = event.thread().map_or(&[], |t| &t.container_id);
+        let (colour, name, id): (_, &[u8], &[u8]) = match event.container() {
+            _ if id.is_empty() => (self.colours.host, b"host", b"host"),
+            Some(container) => (self.colours.container, &container.name, id),
+            None => (self.colours.container, NA, id),
+        };
+        for piece in [colour.as_bytes(), b" [", name, b"] [", id, b"]"] {
+            out.extend_from_slice(piece);
+        }
+    }
+}
