@@ -57,6 +57,10 @@ pub struct Applied {
     pub internal: bool,
     /// Time of the thread's event before this one, ns; 0 where there was none.
     pub prev_ts_ns: u64,
+    /// Time of the first event of the stream, shown or not, ns.
+    pub first_ts_ns: u64,
+    /// Time of the visible event before this one, of whatever thread, ns; 0 where there was none.
+    pub prev_shown_ts_ns: u64,
 }
 
 /// Removals that wait for the next event, so that the current one still sees its subjects.
@@ -64,7 +68,8 @@ pub struct Applied {
 pub(crate) struct Deferred {
     /// (tid of the table's owner, first key, last key).
     pub(crate) fds: Option<(i64, i64, i64)>,
-    pub(crate) thread: Option<i64>,
+    /// (tid, thread that adopts its children or 0 where the event does not say).
+    pub(crate) thread: Option<(i64, i64)>,
 }
 
 /// Applies events to the state of the machine.
@@ -76,7 +81,11 @@ pub struct Engine {
     num: u64,
     last_thread: Option<ThreadSlot>,
     last_ts_ns: u64,
+    first_ts_ns: Option<u64>,
+    /// Time of the last visible event.
+    shown_ts_ns: u64,
     na: Text,
+    scratch: Vec<u8>,
 }
 
 impl Engine {
@@ -89,7 +98,10 @@ impl Engine {
             num: 0,
             last_thread: None,
             last_ts_ns: 0,
+            first_ts_ns: None,
+            shown_ts_ns: 0,
             na: Text::from(&b"<NA>"[..]),
+            scratch: Vec::new(),
         }
     }
 
@@ -138,6 +150,8 @@ impl Engine {
             visible: !raw.is_state_only(),
             internal: false,
             prev_ts_ns: 0,
+            first_ts_ns: *self.first_ts_ns.get_or_insert(raw.ts_ns),
+            prev_shown_ts_ns: self.shown_ts_ns,
         };
         let Some(info) = raw.info() else {
             self.machine.counters.unknown_codes += 1;
@@ -145,6 +159,9 @@ impl Engine {
         };
         applied.internal = info.category == Category::Internal;
         applied.visible &= !applied.internal;
+        if applied.visible {
+            self.shown_ts_ns = raw.ts_ns;
+        }
         let flags = EventFlags(info.flags.0 | info.flags_2022.0);
         applied.thread = self.find_thread(raw, info);
         if let Some(slot) = applied.thread
@@ -153,10 +170,6 @@ impl Engine {
             applied.prev_ts_ns = thread.last_event_ts_ns;
             if !flags.contains(EventFlags::SKIPPARSERESET) {
                 book(thread, raw, info, flags, &mut applied, &mut self.machine.counters);
-            }
-            if !is_switch(raw.code) {
-                self.last_thread = Some(slot);
-                self.last_ts_ns = raw.ts_ns;
             }
             if applied.fd_num >= 0 {
                 applied.fd_owner = Some(self.machine.main_slot(slot));
@@ -170,7 +183,12 @@ impl Engine {
                 applied: &mut applied,
                 deferred: &mut self.deferred,
                 max_fds: self.options.max_fds_per_process,
+                scratch: &mut self.scratch,
             });
+        }
+        self.last_ts_ns = raw.ts_ns;
+        if !is_switch(raw.code) {
+            self.last_thread = applied.thread;
         }
         applied
     }
@@ -186,8 +204,8 @@ impl Engine {
         if let Some((tid, first, last)) = self.deferred.fds.take() {
             self.remove_fds(tid, first, last);
         }
-        if let Some(tid) = self.deferred.thread.take() {
-            parsers::process::remove_thread(&mut self.machine, tid);
+        if let Some((tid, reaper)) = self.deferred.thread.take() {
+            parsers::process::end_thread(&mut self.machine, tid, reaper, self.last_ts_ns);
         }
     }
 

@@ -3,15 +3,33 @@
 //! A parser is a function over [`Ctx`]. The family files list their rows in `ROWS`, one per event
 //! type that changes state; [`parser_of`] finds the row by the event's code. Parameters are
 //! addressed by index: the 2022 ones are a prefix of the current ones for every code, and
-//! parsers take whatever is there.
+//! parsers take whatever is there, from the exit where it is complete, else from what the enter
+//! left ([`Ctx::entered`]).
 
+mod anonymous;
+mod connect;
+mod containers;
+mod credentials;
+mod descriptors;
+mod directories;
+mod exec;
+mod files;
+mod memory;
+mod messages;
 pub(crate) mod process;
+mod reparent;
+mod sockets;
+mod task;
 
 use crate::engine::{Applied, Deferred};
+use crate::state::fd::FdInfo;
+use crate::state::fd_table::{CANCELLED_KEY, FdTable};
 use crate::state::machine::Machine;
-use crate::state::thread::Thread;
+use crate::state::thread::{Entered, Thread};
+use crate::state::thread_table::ThreadSlot;
 use capture_common::event_table::EVENTS;
 use capture_common::{EventCode, RawEvent};
+use std::sync::Arc;
 
 /// What a parser works on.
 pub(crate) struct Ctx<'c> {
@@ -20,6 +38,7 @@ pub(crate) struct Ctx<'c> {
     pub(crate) applied: &'c mut Applied,
     pub(crate) deferred: &'c mut Deferred,
     pub(crate) max_fds: usize,
+    pub(crate) scratch: &'c mut Vec<u8>,
 }
 
 /// A parser.
@@ -34,7 +53,21 @@ pub(crate) fn parser_of(code: EventCode) -> Option<Parser> {
     *PARSERS.get(usize::from(code.0))?
 }
 
-static PARSERS: [Option<Parser>; EVENTS.len()] = table(&[process::ROWS]);
+static PARSERS: [Option<Parser>; EVENTS.len()] = table(&[
+    process::ROWS,
+    exec::ROWS,
+    task::ROWS,
+    credentials::ROWS,
+    memory::ROWS,
+    directories::ROWS,
+    files::ROWS,
+    descriptors::ROWS,
+    anonymous::ROWS,
+    sockets::ROWS,
+    connect::ROWS,
+    messages::ROWS,
+    containers::ROWS,
+]);
 
 const fn table(families: &[&[Row]]) -> [Option<Parser>; EVENTS.len()] {
     let mut all: [Option<Parser>; EVENTS.len()] = [None; EVENTS.len()];
@@ -52,8 +85,129 @@ const fn table(families: &[&[Row]]) -> [Option<Parser>; EVENTS.len()] {
     all
 }
 
-impl Ctx<'_> {
+impl<'c> Ctx<'c> {
+    /// The event's thread.
+    #[inline]
+    pub(crate) fn thread(&self) -> Option<&Thread> {
+        self.machine.threads.at(self.applied.thread?)
+    }
+
+    /// The event's thread, to change.
+    #[inline]
     pub(crate) fn thread_mut(&mut self) -> Option<&mut Thread> {
         self.machine.threads.at_mut(self.applied.thread?)
+    }
+
+    /// The slot of the process's main thread.
+    #[inline]
+    pub(crate) fn main_slot(&self) -> Option<ThreadSlot> {
+        Some(self.machine.main_slot(self.applied.thread?))
+    }
+
+    /// The process's main thread, to change.
+    #[inline]
+    pub(crate) fn main_mut(&mut self) -> Option<&mut Thread> {
+        let slot = self.main_slot()?;
+        self.machine.threads.at_mut(slot)
+    }
+
+    /// The process's fd table.
+    pub(crate) fn fds(&self) -> Option<&FdTable> {
+        self.machine.threads.at(self.main_slot()?).map(|t| &t.fds)
+    }
+
+    /// The fd that the event is about, to change.
+    pub(crate) fn fd_mut(&mut self) -> Option<&mut FdInfo> {
+        let (owner, key) = (self.applied.fd_owner?, self.applied.fd_key);
+        self.machine.threads.at_mut(owner)?.fds.get_mut(key)
+    }
+
+    /// The fd that the event is about.
+    pub(crate) fn fd(&self) -> Option<&FdInfo> {
+        self.machine.threads.at(self.applied.fd_owner?)?.fds.get(self.applied.fd_key)
+    }
+
+    /// Whether the call failed.
+    #[inline]
+    pub(crate) fn failed(&self) -> bool {
+        self.applied.error != 0
+    }
+
+    /// Parameter `at` as a non-negative number: an fd, a pid or the result of a successful call.
+    /// One that is missing or of a wrong size is counted.
+    pub(crate) fn success(&mut self, at: usize) -> Option<i64> {
+        match self.raw.int(at) {
+            Some(value) => (value >= 0).then_some(value),
+            None => {
+                self.machine.counters.bad_params += 1;
+                None
+            }
+        }
+    }
+
+    /// Makes `fd` the one that the event is about.
+    pub(crate) fn set_event_fd(&mut self, fd: i64) {
+        self.applied.fd_num = fd;
+        self.applied.fd_key = fd;
+        self.applied.fd_owner = self.main_slot();
+        if let Some(thread) = self.thread_mut() {
+            thread.last_fd = fd;
+        }
+    }
+
+    /// Adds an fd to the process's table and makes it the event's own.
+    ///
+    /// An entry that was there is replaced. If another thread is just closing it, it waits in
+    /// the side slot for that close to end, which must not remove the new one.
+    pub(crate) fn add_fd(&mut self, fd: i64, info: FdInfo) {
+        self.add_fd_shared(fd, Arc::new(info));
+    }
+
+    /// As [`Ctx::add_fd`], of an entry that may be shared with another table.
+    pub(crate) fn add_fd_shared(&mut self, fd: i64, info: Arc<FdInfo>) {
+        if fd < 0 || fd == CANCELLED_KEY {
+            return;
+        }
+        let (tid, max_fds) = (self.raw.tid, self.max_fds);
+        let Some(slot) = self.main_slot() else { return };
+        let Some(owner) = self.machine.threads.at_mut(slot) else { return };
+        if owner.fds.len() >= max_fds && owner.fds.get(fd).is_none() {
+            self.machine.counters.fds_refused += 1;
+            return;
+        }
+        if let Some(old) = owner.fds.insert(fd, info)
+            && old.closing_tid >= 0
+            && old.closing_tid != tid
+        {
+            owner.fds.insert(CANCELLED_KEY, old);
+        }
+        self.set_event_fd(fd);
+    }
+
+    /// Removes an fd after this event.
+    pub(crate) fn remove_fd_later(&mut self, first: i64, last: i64) {
+        let Some(owner) = self.main_slot().and_then(|s| self.machine.threads.at(s)) else { return };
+        self.deferred.fds = Some((owner.tid, first, last));
+    }
+
+    /// Keeps numbers and text of this enter for the exit. Text beyond PATH_MAX is cut.
+    pub(crate) fn keep(&mut self, nums: [i64; 4], bytes: &[u8]) {
+        let code = self.raw.code.0;
+        let Some(thread) = self.thread_mut() else { return };
+        let entered = thread.entered.get_or_insert_with(Box::default);
+        entered.code = code;
+        entered.nums = nums;
+        entered.bytes.clear();
+        entered.bytes.extend_from_slice(&bytes[..bytes.len().min(Entered::MAX_BYTES)]);
+    }
+
+    /// What the enter of this exit left; `None` where it was not seen.
+    pub(crate) fn entered(&self) -> Option<&Entered> {
+        if !self.applied.paired {
+            return None;
+        }
+        let thread = self.thread()?;
+        let entered = thread.entered.as_deref()?;
+        (Some(EventCode(entered.code)) == thread.last_code).then_some(entered)
     }
 }

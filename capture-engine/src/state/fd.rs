@@ -4,14 +4,6 @@ use super::{Text, empty_text};
 use capture_common::snapshot::{FdType, L4Proto};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// Bits of [`FdInfo::flags`].
-pub mod fd_flags {
-    /// The enter of its close was seen, the exit not yet.
-    pub const CLOSE_IN_PROGRESS: u8 = 1;
-    /// Its number was taken over while an older entry was being closed.
-    pub const CLOSE_CANCELLED: u8 = 2;
-}
-
 /// Stored open flag of close-on-exec (`file_flags` of the event table).
 pub const O_CLOEXEC: u32 = 1 << 12;
 /// Stored open flag of directories.
@@ -38,8 +30,8 @@ pub struct FdInfo {
     pub pid: i64,
     /// Addresses and role, for sockets.
     pub sock: SocketInfo,
-    /// [`fd_flags`].
-    pub flags: u8,
+    /// The thread whose close of it was seen to begin and not yet to end; -1 none.
+    pub closing_tid: i64,
 }
 
 /// Which side of a connection a socket is.
@@ -125,7 +117,7 @@ impl FdInfo {
             mount_id: 0,
             pid: -1,
             sock: SocketInfo::default(),
-            flags: 0,
+            closing_tid: -1,
         }
     }
 

@@ -99,6 +99,13 @@ impl FdTable {
         self.len -= before - self.sparse.len();
     }
 
+    /// The table of a child process: the same entries, without the side slot.
+    pub(crate) fn clone_for_fork(&self) -> FdTable {
+        let mut copy = self.clone();
+        copy.remove(CANCELLED_KEY);
+        copy
+    }
+
     /// All entries; low numbers first and in order, the side slot left out.
     pub fn iter(&self) -> impl Iterator<Item = (i64, &FdInfo)> {
         let dense = self.dense.iter().enumerate().filter_map(|(at, e)| Some((at as i64, &**e.as_ref()?)));

@@ -9,6 +9,7 @@ use super::paths::join_directory;
 use super::tuples;
 use capture_common::Snapshot;
 use capture_common::snapshot::{FdKind, FdRecord, FdType, L4Proto, ThreadRecord};
+use rustc_hash::FxHashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -28,9 +29,34 @@ impl Machine {
             self.threads.insert(thread_of(record));
         }
         self.count_children();
+        self.link_children();
         for (tid, records) in &snapshot.fds {
             self.load_fds(*tid, records, max_fds);
         }
+        self.guess_roles();
+    }
+
+    /// Connections that were open before the capture: the side that has a listener on its port
+    /// is the server's.
+    fn guess_roles(&mut self) {
+        let mut ports = FxHashSet::default();
+        for thread in self.threads.iter() {
+            ports.extend(thread.fds.iter().filter(|(_, f)| f.is_ip_server()).map(|(_, f)| f.sock.dest.port));
+        }
+        self.threads.for_each_mut(|thread| {
+            let open: Vec<i64> =
+                thread.fds.iter().filter(|(_, f)| f.is_ip_stream()).map(|(n, _)| n).collect();
+            for fd in open {
+                let Some(info) = thread.fds.get_mut(fd) else { continue };
+                if ports.contains(&info.sock.source.port) {
+                    std::mem::swap(&mut info.sock.source, &mut info.sock.dest);
+                    info.sock.role = Role::Server;
+                    info.name = Text::from(tuples::ip_name(&info.sock).as_bytes());
+                } else {
+                    info.sock.role = Role::Client;
+                }
+            }
+        });
     }
 
     fn count_children(&mut self) {
@@ -38,6 +64,16 @@ impl Machine {
         for pid in children {
             if let Some(main) = self.threads.get_mut(pid) {
                 main.nchilds += 1;
+            }
+        }
+    }
+
+    fn link_children(&mut self) {
+        let pairs: Vec<(i64, i64)> =
+            self.threads.iter().filter(|t| t.is_main()).map(|t| (t.ptid, t.tid)).collect();
+        for (parent, child) in pairs {
+            if let Some(parent) = self.threads.get_mut(parent) {
+                parent.children.push(child);
             }
         }
     }

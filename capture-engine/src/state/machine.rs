@@ -29,6 +29,35 @@ pub struct Machine {
     pub containers: Containers,
     /// What could not be done as asked.
     pub counters: Counters,
+    pub(crate) recent_exits: RecentExits,
+}
+
+/// The last threads that ended. A child can end before its creator's clone returns, which must
+/// not bring it back.
+#[derive(Debug)]
+pub(crate) struct RecentExits {
+    ring: [(i64, u64); RecentExits::LEN],
+    next: usize,
+}
+
+impl RecentExits {
+    const LEN: usize = 64;
+    /// How long a thread that ended may not be made again by its creator's event. Pids come
+    /// round in seconds at the earliest.
+    const SPAN_NS: u64 = 1_000_000_000;
+
+    fn new() -> Self {
+        RecentExits { ring: [(-1, 0); Self::LEN], next: 0 }
+    }
+
+    pub(crate) fn add(&mut self, tid: i64, ts_ns: u64) {
+        self.ring[self.next] = (tid, ts_ns);
+        self.next = (self.next + 1) % Self::LEN;
+    }
+
+    pub(crate) fn contains(&self, tid: i64, now_ns: u64) -> bool {
+        self.ring.iter().any(|&(t, at)| t == tid && now_ns.saturating_sub(at) < Self::SPAN_NS)
+    }
 }
 
 /// What the engine could not do as asked. Zero everywhere in an undisturbed capture.
@@ -56,6 +85,7 @@ impl Machine {
             interfaces: Interfaces::default(),
             containers: Containers::default(),
             counters: Counters::default(),
+            recent_exits: RecentExits::new(),
         }
     }
 
@@ -98,7 +128,7 @@ impl Machine {
         &self.main_thread(thread).cwd
     }
 
-    /// The parent process's main thread.
+    /// The parent: the thread that made the process, or the one that adopted it.
     pub fn parent(&self, thread: &Thread) -> Option<&Thread> {
         self.threads.get(self.main_thread(thread).ptid)
     }
@@ -115,7 +145,6 @@ impl Machine {
                 return None;
             }
             let next = self.threads.get(at.ptid)?;
-            let next = self.main_thread(next);
             if next.tid == mark || next.tid == start.tid {
                 return None;
             }

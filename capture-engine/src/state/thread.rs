@@ -126,6 +126,8 @@ pub struct Thread {
     /// Duration of its last completed call, ns.
     pub latency_ns: u64,
     pub(crate) entered: Option<Box<Entered>>,
+    /// Tids of the processes whose parent it is.
+    pub(crate) children: Vec<i64>,
 }
 
 /// Process CPU counters of `procinfo` events.
@@ -221,6 +223,7 @@ impl Thread {
             last_event_ts_ns: 0,
             latency_ns: 0,
             entered: None,
+            children: Vec::new(),
         }
     }
 

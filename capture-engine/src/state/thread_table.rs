@@ -99,6 +99,10 @@ impl ThreadTable {
         self.slots.iter().filter_map(|t| t.as_deref())
     }
 
+    pub(crate) fn for_each_mut(&mut self, mut f: impl FnMut(&mut Thread)) {
+        self.slots.iter_mut().filter_map(|t| t.as_deref_mut()).for_each(&mut f);
+    }
+
     /// Adds a thread, replacing one of the same tid. `None`, counted, where the table is full.
     pub(crate) fn insert(&mut self, thread: Thread) -> Option<ThreadSlot> {
         let tid = thread.tid;
