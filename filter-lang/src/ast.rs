@@ -199,6 +199,11 @@ impl Op {
         OPERATORS.iter().find(|row| row.1 == self).map_or("?", |row| row.0)
     }
 
+    /// Is the right side a pattern, in which the backslash is the pattern's own?
+    pub(crate) fn takes_pattern(self) -> bool {
+        matches!(self, Op::Regex | Op::Glob | Op::IGlob)
+    }
+
     pub(crate) fn from_name(name: &str) -> Option<Op> {
         let name = if name == "==" { "=" } else { name };
         OPERATORS.iter().find(|row| row.0 == name).map(|row| row.1)
@@ -279,13 +284,22 @@ impl fmt::Display for Check {
         write!(f, "{} {}", self.lhs, self.op.name())?;
         match &self.rhs {
             Rhs::None => Ok(()),
-            Rhs::Item(item) => write!(f, " {item}"),
+            Rhs::Item(item) => {
+                f.write_str(" ")?;
+                item.print(f, self.op)
+            }
             Rhs::List(modifier, items, _) => {
                 if let Some(modifier) = modifier {
                     write!(f, " {}", modifier.name())?;
                 }
-                f.write_str(" ")?;
-                print_list(f, items)
+                f.write_str(" (")?;
+                for (i, item) in items.iter().enumerate() {
+                    if i > 0 {
+                        f.write_str(", ")?;
+                    }
+                    item.print(f, self.op)?;
+                }
+                f.write_str(")")
             }
         }
     }
@@ -326,9 +340,13 @@ impl fmt::Display for Arg {
     }
 }
 
-impl fmt::Display for Item {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Item {
+    /// A bare pattern is taken as it stands, without escapes.
+    fn print(&self, f: &mut fmt::Formatter<'_>, op: Op) -> fmt::Result {
         match self {
+            Item::Text(text) if !text.quoted && op.takes_pattern() => {
+                f.write_str(&String::from_utf8_lossy(&text.bytes))
+            }
             Item::Text(text) => write!(f, "{text}"),
             Item::Operand(operand) => write!(f, "{operand}"),
         }

@@ -10,11 +10,13 @@ use crate::operators;
 use crate::parse::parse_text;
 use crate::resolve::Operands;
 use crate::typed::{Node, OperandId, OperandKind, Place, SourceText, Test, TestRhs, Typed};
+use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Deepest tree, macros expanded; the text's own limit bounds one macro only.
 const TREE_DEPTH_MAX: usize = 300;
 /// Most checks and list items after expansion: macros can multiply.
-const EXPANSION_MAX: usize = 1_000_000;
+const EXPANSION_MAX: usize = 200_000;
 
 /// Checks a syntax tree against a catalogue.
 pub(crate) fn check(
@@ -31,6 +33,7 @@ pub(crate) fn check(
         expanded: 0,
         texts: vec![SourceText { macro_name: None, text: text.to_owned() }],
         text: 0,
+        macros: HashMap::new(),
     };
     let root = checker.expr(expr, 0)?;
     Ok(Typed { texts: checker.texts, operands: checker.operands.into_nodes(), root })
@@ -46,6 +49,8 @@ struct Checker<'c> {
     /// The filter's text and those of the macros expanded so far; `text` is the one being checked.
     texts: Vec<SourceText>,
     text: usize,
+    /// Macros parsed so far, with their place in `texts`.
+    macros: HashMap<String, (usize, Rc<Expr>)>,
 }
 
 impl Checker<'_> {
@@ -76,13 +81,23 @@ impl Checker<'_> {
             });
         };
         self.enter(name, span)?;
-        let outer = std::mem::replace(&mut self.text, self.texts.len());
-        self.texts.push(SourceText { macro_name: Some(name.to_owned()), text: condition.to_owned() });
-        let node = parse_text(condition)
-            .and_then(|expr| self.expr(&expr, depth + 1))
-            .map_err(|error| error.in_text(condition, Some(name)))?;
-        self.open.pop();
+        let (at, condition) = match self.macros.get(name) {
+            Some((at, condition)) => (*at, Rc::clone(condition)),
+            None => {
+                let parsed = parse_text(condition).map_err(|error| error.in_text(condition, Some(name)))?;
+                let at = self.texts.len();
+                self.texts.push(SourceText { macro_name: Some(name.to_owned()), text: condition.to_owned() });
+                let parsed = Rc::new(parsed);
+                self.macros.insert(name.to_owned(), (at, Rc::clone(&parsed)));
+                (at, parsed)
+            }
+        };
+        let outer = std::mem::replace(&mut self.text, at);
+        let node = self
+            .expr(&condition, depth + 1)
+            .map_err(|error| error.in_text(&self.texts[at].text, Some(name)))?;
         self.text = outer;
+        self.open.pop();
         Ok(node)
     }
 

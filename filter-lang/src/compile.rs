@@ -3,7 +3,7 @@
 
 use crate::analyse;
 use crate::ast::Op;
-use crate::catalogue::{Arity, Catalogue, Cost, FieldRef};
+use crate::catalogue::{Arity, Catalogue, Constant, Cost, FieldRef};
 use crate::error::{ErrorKind, FilterError};
 use crate::explain;
 use crate::matcher::Matcher;
@@ -11,6 +11,8 @@ use crate::transform::Transform;
 use crate::type_set::{TypeBounds, TypeSet};
 use crate::typed::{CallArg, Node, OperandId, OperandKind, OperandNode, Test, TestRhs};
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 
 /// Index of an instruction in [`Program::instrs`].
 pub(crate) type InstrId = usize;
@@ -126,8 +128,8 @@ struct Compiler<'c> {
     operands: &'c [OperandNode],
     instrs: Vec<Instr>,
     uses: Vec<u32>,
-    /// Tests seen, by operand, operator and number of constants.
-    tests: HashMap<(OperandId, Op, usize), Vec<(Test, InstrId)>>,
+    /// Tests seen, by fingerprint.
+    tests: HashMap<u64, Vec<(Test, InstrId)>>,
     groups: HashMap<GroupKey, InstrId>,
 }
 
@@ -216,7 +218,7 @@ impl Compiler<'_> {
         if bounds.is_exact() {
             return Ok((self.group(GroupKey::Types(bounds.may)), bounds));
         }
-        let key = (test.operand, test.op, analyse::constants(&test.rhs).len());
+        let key = fingerprint(test);
         if let Some(same) = self.tests.get(&key)
             && let Some((_, id)) = same.iter().find(|(seen, _)| seen == test)
         {
@@ -295,6 +297,26 @@ impl Compiler<'_> {
         let operands = operands.collect();
         Program { instrs: self.instrs, operands, root, bounds, memo_slots, value_slots }
     }
+}
+
+/// A hash of what a test means: equal tests have equal fingerprints.
+fn fingerprint(test: &Test) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (test.operand, test.op).hash(&mut hasher);
+    if let TestRhs::Operand(right) = test.rhs {
+        right.hash(&mut hasher);
+    }
+    for constant in analyse::constants(&test.rhs) {
+        match constant {
+            Constant::Bool(flag) => flag.hash(&mut hasher),
+            Constant::Num(number) => number.hash(&mut hasher),
+            Constant::Double(number) => number.to_bits().hash(&mut hasher),
+            Constant::Text(text) => text.hash(&mut hasher),
+            Constant::Ip(addr) => addr.hash(&mut hasher),
+            Constant::Net(network) => network.hash(&mut hasher),
+        }
+    }
+    hasher.finish()
 }
 
 fn count_reads(args: &[CallArg], reads: &mut [u32]) {

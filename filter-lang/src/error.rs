@@ -182,7 +182,7 @@ impl FilterError {
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         show_caret(f, "filter error", self.origin.as_deref(), &self.text, self.span)?;
-        write!(f, "{}", self.kind)?;
+        show_clipped(f, &self.kind)?;
         show_near(f, &self.near)?;
         match &self.help {
             Some(help) => write!(f, "; {help}"),
@@ -211,6 +211,17 @@ impl fmt::Display for Warning {
     }
 }
 
+/// Writes what is wrong, without letting an endless name through.
+fn show_clipped(f: &mut fmt::Formatter<'_>, kind: &ErrorKind) -> fmt::Result {
+    let text = kind.to_string();
+    match text.char_indices().nth(REASON_MAX_CHARS) {
+        Some((end, _)) => write!(f, "{}...", &text[..end]),
+        None => f.write_str(&text),
+    }
+}
+
+/// Longest reason shown.
+const REASON_MAX_CHARS: usize = 400;
 /// Most characters of the filter's line that an error shows on either side of its place.
 const CONTEXT_CHARS: usize = 60;
 /// Most carets under the text.

@@ -83,7 +83,9 @@ fn type_list(set: &TypeSet, catalogue: &dyn Catalogue) -> String {
         set.iter().filter_map(|code| catalogue.type_name(code).map(|name| name.into_owned())).collect();
     match names.len() {
         0 => format!("{} codes", set.len()),
-        count if count > SHOWN_MAX => format!("{}, and {} more", names[..SHOWN_MAX].join(", "), count - SHOWN_MAX),
+        count if count > SHOWN_MAX => {
+            format!("{}, and {} more", names[..SHOWN_MAX].join(", "), count - SHOWN_MAX)
+        }
         _ => names.join(", "),
     }
 }
@@ -99,7 +101,11 @@ pub(crate) fn test_label(test: &Test, operands: &[OperandNode]) -> String {
         TestRhs::One(value) => format!("{name} {} {}", test.op.name(), show(value)),
         TestRhs::Many(_) => {
             let shown: Vec<String> = values.iter().take(SHOWN_MAX).map(show).collect();
-            let more = if values.len() > SHOWN_MAX { format!(", {} more", values.len() - SHOWN_MAX) } else { String::new() };
+            let more = if values.len() > SHOWN_MAX {
+                format!(", {} more", values.len() - SHOWN_MAX)
+            } else {
+                String::new()
+            };
             let op = match test.op {
                 Op::Intersects if node.arity != Arity::List => "in",
                 Op::In | Op::Intersects | Op::PMatch => test.op.name(),

@@ -25,10 +25,17 @@ struct Linter<'t> {
 
 impl Linter<'_> {
     fn warn(&mut self, place: Place, message: String) {
+        if self.found.len() >= WARNINGS_MAX {
+            return;
+        }
         let source = &self.typed.texts[place.text];
-        let warning =
-            Warning { message, span: place.span, text: source.text.clone(), origin: source.macro_name.clone() };
-        if self.found.len() < WARNINGS_MAX && !self.found.contains(&warning) {
+        let warning = Warning {
+            message,
+            span: place.span,
+            text: source.text.clone(),
+            origin: source.macro_name.clone(),
+        };
+        if !self.found.contains(&warning) {
             self.found.push(warning);
         }
     }
@@ -41,9 +48,9 @@ impl Linter<'_> {
             Node::Not(inner) => self.node(inner).negate(),
             Node::Or(parts) => parts.iter().fold(TypeBounds::NEVER, |all, part| all.or(&self.node(part))),
             Node::And(parts) => self.and(parts),
-            Node::ExactlyOne(parts) => {
-                TypeBounds::at_most(parts.iter().fold(TypeBounds::NEVER, |all, part| all.or(&self.node(part))).may)
-            }
+            Node::ExactlyOne(parts) => TypeBounds::at_most(
+                parts.iter().fold(TypeBounds::NEVER, |all, part| all.or(&self.node(part))).may,
+            ),
             Node::Test(test) => {
                 self.test(test);
                 test_bounds(test, &self.typed.operands, self.catalogue)
@@ -60,10 +67,20 @@ impl Linter<'_> {
             all = all.and(&bounds);
             let place = match part {
                 Node::Test(test) => Some(test.place),
-                Node::Not(inner) => if let Node::Test(test) = &**inner { Some(test.place) } else { None },
+                Node::Not(inner) => {
+                    if let Node::Test(test) = &**inner {
+                        Some(test.place)
+                    } else {
+                        None
+                    }
+                }
                 _ => None,
             };
-            if all.may.is_empty() && !before.may.is_empty() && !bounds.may.is_empty() && let Some(place) = place {
+            if all.may.is_empty()
+                && !before.may.is_empty()
+                && !bounds.may.is_empty()
+                && let Some(place) = place
+            {
                 let message = "this is never true on the event types that the rest of the condition names";
                 self.warn(place, message.to_owned());
             }
@@ -77,15 +94,21 @@ impl Linter<'_> {
     /// `a = 1 and a = 2`.
     fn contradiction<'n>(&mut self, test: &'n Test, fixed: &mut Vec<(OperandId, &'n Test)>) {
         let node = &self.typed.operands[test.operand];
-        if !matches!(test.op, Op::Eq | Op::In) || node.arity != Arity::One || matches!(test.rhs, TestRhs::Operand(_)) {
+        if !matches!(test.op, Op::Eq | Op::In)
+            || node.arity != Arity::One
+            || matches!(test.rhs, TestRhs::Operand(_))
+        {
             return;
         }
         match fixed.iter().find(|(operand, _)| *operand == test.operand) {
             Some((_, earlier)) => {
                 let values = constants(&earlier.rhs);
                 // Networks overlap without being equal.
-                if node.ty != FieldType::Net && !constants(&test.rhs).iter().any(|value| values.contains(value)) {
-                    let message = format!("`{}` was compared with another value; both are never true", node.text);
+                if node.ty != FieldType::Net
+                    && !constants(&test.rhs).iter().any(|value| values.contains(value))
+                {
+                    let message =
+                        format!("`{}` was compared with another value; both are never true", node.text);
                     self.warn(test.place, message);
                 }
             }
@@ -101,15 +124,20 @@ impl Linter<'_> {
                 (FieldType::Uint | FieldType::Port | FieldType::Flags, Constant::Num(number)) => {
                     number_pitfall(node.ty, test.op, *number)
                 }
-                (FieldType::Net, Constant::Net(network)) if network.addr.is_ipv6() && network.prefix_bits == 64 => {
+                (FieldType::Net, Constant::Net(network))
+                    if network.addr.is_ipv6() && network.prefix_bits == 64 =>
+                {
                     let source = &self.typed.texts[test.place.text].text;
                     let written = source.get(test.place.span.start..test.place.span.end).unwrap_or_default();
-                    (!written.contains('/')).then(|| format!("an IPv6 network without a prefix means {network}"))
+                    (!written.contains('/'))
+                        .then(|| format!("an IPv6 network without a prefix means {network}"))
                 }
                 _ => None,
             };
             if let Some(message) = message {
+                // One element of a list is enough to make the point.
                 self.warn(test.place, format!("`{}`: {message}", node.text));
+                break;
             }
         }
         if let (TestRhs::Many(many), Op::In | Op::Intersects | Op::PMatch) = (&test.rhs, test.op)
@@ -163,8 +191,12 @@ fn number_pitfall(ty: FieldType, op: Op, number: i128) -> Option<String> {
             _ => None,
         },
         Op::Ne => Some(format!("is never {number}, so this only asks whether it exists")),
-        Op::Gt | Op::Ge if below => Some(format!("is always above {number}, so this only asks whether it exists")),
-        Op::Lt | Op::Le if above => Some(format!("is always below {number}, so this only asks whether it exists")),
+        Op::Gt | Op::Ge if below => {
+            Some(format!("is always above {number}, so this only asks whether it exists"))
+        }
+        Op::Lt | Op::Le if above => {
+            Some(format!("is always below {number}, so this only asks whether it exists"))
+        }
         _ => Some(format!("is never {} {number}", op.name())),
     }
 }

@@ -105,7 +105,7 @@ fn item(pair: Pair<'_, Rule>, op: Op) -> Result<Item, Box<FilterError>> {
         Rule::call => operand(pair).map(Item::Operand),
         Rule::quoted => quoted(pair).map(Item::Text),
         // A bare pattern has its own use for the backslash.
-        _ if matches!(op, Op::Regex | Op::Glob | Op::IGlob) => Ok(Item::Text(Text {
+        _ if op.takes_pattern() => Ok(Item::Text(Text {
             bytes: pair.as_str().as_bytes().to_vec(),
             quoted: false,
             span: span(&pair),

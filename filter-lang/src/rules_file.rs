@@ -50,16 +50,21 @@ impl Library {
                 Some(other) => return Err(other.error("`items` is a sequence")),
                 None => return Err(entry.error("a list needs `items`")),
             };
-            let mut values = if entry.appends("items")? { self.list_items(name).unwrap_or_default().to_vec() } else { Vec::new() };
+            let mut values = if entry.appends("items")? {
+                self.list_items(name).unwrap_or_default().to_vec()
+            } else {
+                Vec::new()
+            };
             for item in items {
                 match &item.kind {
-                    Kind::Scalar(text) => values.push(text.clone()),
+                    Kind::Scalar(text) => values.push(unquoted(text).to_owned()),
                     _ => return Err(item.error("a list item is plain text")),
                 }
             }
             self.add_list(name, values);
         } else if let Some(name) = entry.scalar("macro")? {
-            let condition = entry.scalar("condition")?.ok_or_else(|| entry.error("a macro needs a `condition`"))?;
+            let condition =
+                entry.scalar("condition")?.ok_or_else(|| entry.error("a macro needs a `condition`"))?;
             match self.macro_condition(name) {
                 Some(before) if entry.appends("condition")? => {
                     let joined = format!("{before} {condition}");
@@ -82,6 +87,11 @@ impl Library {
     }
 }
 
+/// Falco inserts items into the condition's text, so that rule files quote some of them a second time.
+fn unquoted(item: &str) -> &str {
+    ['"', '\''].iter().find_map(|&quote| item.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(item)
+}
+
 /// A YAML node with its place.
 struct Tree {
     kind: Kind,
@@ -102,7 +112,10 @@ impl Tree {
 
     fn get(&self, key: &str) -> Option<&Tree> {
         let Kind::Mapping(pairs) = &self.kind else { return None };
-        pairs.iter().find(|(name, _)| matches!(&name.kind, Kind::Scalar(text) if text == key)).map(|pair| &pair.1)
+        pairs
+            .iter()
+            .find(|(name, _)| matches!(&name.kind, Kind::Scalar(text) if text == key))
+            .map(|pair| &pair.1)
     }
 
     fn scalar(&self, key: &str) -> Result<Option<&str>, LibraryError> {
@@ -205,7 +218,7 @@ mod tests {
     const FILE: &str = "\
 - required_engine_version: 0.31.0
 - list: shells
-  items: [bash, \"sh\", zsh]
+  items: [bash, '\"sh\"', zsh]
 - list: more
   items: [shells, fish]
 - list: shells
@@ -231,7 +244,10 @@ mod tests {
     fn entries() {
         let mut library = Library::new();
         library.read_yaml(FILE).expect("a good file");
-        assert_eq!(library.list_items("shells"), Some(["bash", "sh", "zsh", "dash"].map(String::from).as_slice()));
+        assert_eq!(
+            library.list_items("shells"),
+            Some(["bash", "sh", "zsh", "dash"].map(String::from).as_slice())
+        );
         assert_eq!(
             library.macro_condition("spawned"),
             Some("evt.type in (execve, execveat) and evt.dir=<\n or evt.type=clone")

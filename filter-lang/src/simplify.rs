@@ -2,12 +2,14 @@
 //! operand into one (`a = 1 or a = 2` is `a in (1, 2)`; many `contains` are one automaton).
 //!
 //! Invariant: the meaning stays, including "no value makes a test false": only tests under one `or`
-//! are merged, and those under one `and` when all of them are negated, by De Morgan.
+//! are merged, and under one `and` those that are negated, by De Morgan, and `!=`.
 
 use crate::analyse::constants;
 use crate::ast::Op;
 use crate::catalogue::Arity;
 use crate::typed::{Node, OperandNode, Test, TestRhs};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// Simplifies a tree.
 pub(crate) fn simplify(node: Node, operands: &[OperandNode]) -> Node {
@@ -53,21 +55,18 @@ fn or(parts: Vec<Node>, operands: &[OperandNode]) -> Node {
     }
     let mut out: Vec<Node> = Vec::with_capacity(parts.len());
     // Position in `out` of the test that collects a group of mergeable ones.
-    let mut groups: Vec<((usize, Op), usize)> = Vec::new();
+    let mut groups: HashMap<(usize, Op), usize> = HashMap::new();
     for part in parts {
         match part {
             Node::Const(false) => {}
             Node::Test(test) => match family(&test, operands) {
-                Some(op) => {
-                    let key = (test.operand, op);
-                    match groups.iter().find(|group| group.0 == key) {
-                        Some(&(_, at)) => absorb(&mut out[at], op, test),
-                        None => {
-                            groups.push((key, out.len()));
-                            out.push(Node::Test(test));
-                        }
+                Some(op) => match groups.entry((test.operand, op)) {
+                    Entry::Occupied(at) => absorb(&mut out[*at.get()], op, test),
+                    Entry::Vacant(free) => {
+                        free.insert(out.len());
+                        out.push(Node::Test(test));
                     }
-                }
+                },
                 None => out.push(Node::Test(test)),
             },
             part => out.push(part),
@@ -88,9 +87,20 @@ fn and(parts: Vec<Node>, operands: &[OperandNode]) -> Node {
     }
     let mut out = Vec::with_capacity(parts.len());
     let mut negated = Vec::new();
+    // `a != 1 and a != 2`: there is a value, and it is in neither.
+    let mut unequal: HashMap<usize, usize> = HashMap::new();
     for part in parts {
         match part {
             Node::Const(true) => {}
+            Node::Test(test) if test.op == Op::Ne && !matches!(test.rhs, TestRhs::Operand(_)) => {
+                match unequal.entry(test.operand) {
+                    Entry::Occupied(at) => absorb(&mut out[*at.get()], Op::Ne, test),
+                    Entry::Vacant(free) => {
+                        free.insert(out.len());
+                        out.push(Node::Test(test));
+                    }
+                }
+            }
             Node::Not(inner) => negated.push(*inner),
             part => out.push(part),
         }

@@ -60,7 +60,8 @@ fn a_warning_in_a_macro_shows_the_macro() {
 
 #[test]
 fn explanation() {
-    let filter = compile("(proc.name=a or proc.name in (b, c)) and evt.type=open and not fd.name regex '/etc/.*'");
+    let filter =
+        compile("(proc.name=a or proc.name in (b, c)) and evt.type=open and not fd.name regex '/etc/.*'");
     assert_eq!(
         filter.explain(),
         "read as:     (proc.name = a or proc.name in (b, c)) and evt.type = open and not fd.name regex '/etc/.*'\n\
@@ -80,7 +81,8 @@ fn explanation() {
 #[test]
 fn requirements_of_a_conjunction() {
     let filter = compile("evt.type=open and proc.pid=5 and not user.uid=0 and (fd.num=1 or fd.num=2)");
-    let shown: Vec<_> = filter.requirements().iter().map(|one| (one.op, one.constants.len(), one.negated)).collect();
+    let shown: Vec<_> =
+        filter.requirements().iter().map(|one| (one.op, one.constants.len(), one.negated)).collect();
     assert_eq!(shown, [(Op::In, 1, false), (Op::In, 2, false), (Op::In, 1, true)]);
     assert!(filter.is_conjunction());
     let filter = compile("proc.pid=5 and (fd.num=1 or proc.name=a)");

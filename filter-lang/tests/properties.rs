@@ -38,13 +38,29 @@ struct Shape {
     rights: Vec<Operand>,
 }
 
-const WORDS: &[&str] = &["curl", "cu", "CURL", "sh", "bash", "/etc", "/etc/passwd", "", "c*l", "*sh", "x y", "curlbash"];
+const WORDS: &[&str] =
+    &["curl", "cu", "CURL", "sh", "bash", "/etc", "/etc/passwd", "", "c*l", "*sh", "x y", "curlbash"];
 const NUMBERS: &[&str] = &["-1", "0", "3", "4", "1000", "0", "5"];
 const TEXT_OPS: &[Op] = &[
-    Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge, Op::Contains, Op::IContains, Op::StartsWith, Op::EndsWith,
-    Op::Glob, Op::IGlob, Op::In, Op::Intersects, Op::PMatch, Op::Exists,
+    Op::Eq,
+    Op::Ne,
+    Op::Lt,
+    Op::Le,
+    Op::Gt,
+    Op::Ge,
+    Op::Contains,
+    Op::IContains,
+    Op::StartsWith,
+    Op::EndsWith,
+    Op::Glob,
+    Op::IGlob,
+    Op::In,
+    Op::Intersects,
+    Op::PMatch,
+    Op::Exists,
 ];
-const NUMBER_OPS: &[Op] = &[Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge, Op::In, Op::Intersects, Op::Exists];
+const NUMBER_OPS: &[Op] =
+    &[Op::Eq, Op::Ne, Op::Lt, Op::Le, Op::Gt, Op::Ge, Op::In, Op::Intersects, Op::Exists];
 const EQUALITY_OPS: &[Op] = &[Op::Eq, Op::Ne, Op::In, Op::Intersects, Op::Exists];
 const LIST_OPS: &[Op] = &[Op::In, Op::Intersects, Op::Exists];
 const BUFFER_OPS: &[Op] = &[Op::Eq, Op::Ne, Op::Contains, Op::StartsWith, Op::EndsWith, Op::In, Op::Exists];
@@ -59,7 +75,10 @@ fn shapes() -> Vec<Shape> {
         Shape { rights: texts.clone(), ..shape(field("proc.name"), TEXT_OPS, WORDS) },
         Shape { rights: texts, ..shape(field("fd.name"), TEXT_OPS, WORDS) },
         shape(field("proc.exe"), &[Op::Regex], &["c.*", "[a-z]+", "/etc(/passwd)?", "curl|bash"]),
-        Shape { rights: vec![call("val", vec![arg("fd.num")])], ..shape(field("proc.pid"), NUMBER_OPS, NUMBERS) },
+        Shape {
+            rights: vec![call("val", vec![arg("fd.num")])],
+            ..shape(field("proc.pid"), NUMBER_OPS, NUMBERS)
+        },
         shape(field("fd.num"), NUMBER_OPS, NUMBERS),
         shape(field("evt.num"), NUMBER_OPS, NUMBERS),
         shape(field("evt.reltime"), NUMBER_OPS, NUMBERS),
@@ -79,14 +98,18 @@ fn shapes() -> Vec<Shape> {
         shape(lower, TEXT_OPS, WORDS),
         shape(call("len", vec![arg("proc.name")]), NUMBER_OPS, NUMBERS),
         shape(call("basename", vec![arg("fd.name")]), TEXT_OPS, WORDS),
-        shape(call("concat", vec![arg("proc.name"), Arg::Text(quoted("")), arg("proc.exe")]), TEXT_OPS, WORDS),
+        shape(
+            call("concat", vec![arg("proc.name"), Arg::Text(quoted("")), arg("proc.exe")]),
+            TEXT_OPS,
+            WORDS,
+        ),
     ]
 }
 
 fn text(pool: &'static [&'static str]) -> impl Strategy<Value = Item> + Clone {
     (select(pool), any::<bool>()).prop_map(|(text, is_quoted)| {
-        // Patterns are taken bare as they stand, so that only quoted ones print and parse alike.
-        let quoted = is_quoted || text.is_empty() || text.contains(['\\', ' ']);
+        // A bare pattern stands as it is, so that one with parentheses has to be quoted.
+        let quoted = is_quoted || text.is_empty() || text.contains(['(', ' ']);
         Item::Text(Text { bytes: text.as_bytes().to_vec(), quoted, span: SPAN })
     })
 }
@@ -133,17 +156,30 @@ fn expr() -> impl Strategy<Value = Expr> {
 fn event() -> impl Strategy<Value = Event> {
     let words = || prop::option::of(select(WORDS));
     let number = || prop::option::of(select(vec![-1_i64, 0, 3, 4, 5, 1000]));
-    let addr = || select(vec!["127.0.0.1", "10.0.0.5", "::1", "::2"]).prop_map(|ip| support::Owned::Ip(ip.parse().unwrap()));
-    let texts = (words(), words(), words(), words(), prop::option::of(prop::collection::vec(select(WORDS), 0..4)));
+    let addr = || {
+        select(vec!["127.0.0.1", "10.0.0.5", "::1", "::2"])
+            .prop_map(|ip| support::Owned::Ip(ip.parse().unwrap()))
+    };
+    let texts =
+        (words(), words(), words(), words(), prop::option::of(prop::collection::vec(select(WORDS), 0..4)));
     let lists = (
         prop::option::of(prop::collection::vec(select(WORDS), 0..4)),
         prop::option::of(prop::collection::vec(addr(), 0..3)),
         prop::option::of(prop::collection::vec(select(vec![0_u64, 3, 1000]), 0..3)),
         prop::option::of(addr()),
     );
-    let numbers = (number(), number(), select(vec![0_u64, 3, 5, 9]), prop::option::of(select(vec![0.5, 3.0, -2.0])));
+    let numbers =
+        (number(), number(), select(vec![0_u64, 3, 5, 9]), prop::option::of(select(vec![0.5, 3.0, -2.0])));
     let buffer = prop::option::of(select(vec![&b"curl"[..], b"\xff\x0a", b""]));
-    (select(vec!["open", "close", "read"]), select(vec!['<', '>']), texts, lists, numbers, buffer, any::<Option<bool>>())
+    (
+        select(vec!["open", "close", "read"]),
+        select(vec!['<', '>']),
+        texts,
+        lists,
+        numbers,
+        buffer,
+        any::<Option<bool>>(),
+    )
         .prop_map(|(name, dir, texts, lists, numbers, buffer, failed)| {
             let mut event = Event::new(name, dir).with("evt.num", numbers.2).with("evt.reltime", numbers.2);
             let mut put = |field: &str, value: Option<support::Owned>| {

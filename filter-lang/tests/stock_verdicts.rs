@@ -11,8 +11,16 @@ const SYSDIG_036: &str = include_str!("data/sysdig_036_filters.txt");
 
 /// Filters on which we decide otherwise than "accepted by one of the two".
 const DEVIATIONS: &[(&str, bool, &str)] = &[
-    ("nosuch.field=1", false, "HEAD's example program accepts unknown fields; a misspelt field must not match everything"),
-    ("proc.name=", false, "0.29.3 compares with the empty text; more likely the value is missing, and '' can be written"),
+    (
+        "nosuch.field=1",
+        false,
+        "HEAD's example program accepts unknown fields; a misspelt field must not match everything",
+    ),
+    (
+        "proc.name=",
+        false,
+        "0.29.3 compares with the empty text; more likely the value is missing, and '' can be written",
+    ),
     ("proc.name=cat'", false, "0.29.3 takes the quote as part of the word; more likely one is missing"),
     ("evt.num=0x12c", true, "hexadecimal is in HEAD's grammar and refused by its number parser"),
 ];

@@ -6,7 +6,7 @@ use filter_lang::{Arg, Arity, Check, Expr, FieldType, Item, Modifier, Op, Operan
 use std::net::IpAddr;
 
 /// Does the event satisfy the expression?
-pub fn holds(expr: &Expr, event: &Event) -> bool {
+pub(crate) fn holds(expr: &Expr, event: &Event) -> bool {
     match expr {
         Expr::And(parts) => parts.iter().all(|part| holds(part, event)),
         Expr::Or(parts) => parts.iter().any(|part| holds(part, event)),
@@ -31,7 +31,11 @@ fn check_holds(check: &Check, event: &Event) -> bool {
                 let op = if check.op == Op::PMatch { Op::PMatch } else { Op::Eq };
                 items.iter().any(|item| one(std::slice::from_ref(left), ty, op, item, event))
             };
-            if check.op == Op::In && arity == Arity::List { lefts.iter().all(hit) } else { lefts.iter().any(hit) }
+            if check.op == Op::In && arity == Arity::List {
+                lefts.iter().all(hit)
+            } else {
+                lefts.iter().any(hit)
+            }
         }
         Rhs::List(Some(modifier), items, _) => {
             let hits = items.iter().filter(|item| one(&lefts, ty, check.op, item, event)).count();
@@ -70,7 +74,9 @@ fn constant(bytes: &[u8], ty: FieldType, op: Op) -> Owned {
     let text = std::str::from_utf8(bytes).unwrap_or_default();
     match ty {
         FieldType::Bool => Owned::Bool(text == "true"),
-        FieldType::Int | FieldType::Uint | FieldType::Port | FieldType::RelTime => Owned::Int(text.parse().unwrap()),
+        FieldType::Int | FieldType::Uint | FieldType::Port | FieldType::RelTime => {
+            Owned::Int(text.parse().unwrap())
+        }
         FieldType::Double => Owned::Double(text.parse().unwrap()),
         FieldType::Ip => Owned::Ip(text.parse().unwrap()),
         FieldType::Bytes if matches!(op, Op::BContains | Op::BStartsWith) => Owned::Bytes(
@@ -83,7 +89,9 @@ fn constant(bytes: &[u8], ty: FieldType, op: Op) -> Owned {
 fn compare(left: &Owned, right: &Owned, ty: FieldType, op: Op) -> bool {
     match (left, right) {
         (Owned::Text(l) | Owned::Bytes(l), Owned::Text(r) | Owned::Bytes(r)) => text(l, r, op),
-        (Owned::Ip(l), Owned::Text(r)) if ty == FieldType::Net => in_network(*l, std::str::from_utf8(r).unwrap()),
+        (Owned::Ip(l), Owned::Text(r)) if ty == FieldType::Net => {
+            in_network(*l, std::str::from_utf8(r).unwrap())
+        }
         (Owned::Ip(l), Owned::Ip(r)) => l == r,
         (Owned::Bool(l), Owned::Bool(r)) => l == r,
         (Owned::Double(l), Owned::Double(r)) => order(l.partial_cmp(r).unwrap(), op),
@@ -123,8 +131,15 @@ fn text(left: &[u8], right: &[u8], op: Op) -> bool {
             .unwrap()
             .is_match(left),
         Op::PMatch => {
-            // Equal, or followed by a slash.
-            !right.is_empty() && left.starts_with(right) && matches!(left.get(right.len()), None | Some(b'/'))
+            let parts = |path: &[u8]| -> Vec<Vec<u8>> {
+                let rooted = path.first() == Some(&b'/');
+                let names = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
+                rooted.then_some(&b"/"[..]).into_iter().chain(names).map(<[u8]>::to_vec).collect()
+            };
+            let (pattern, path) = (parts(right), parts(left));
+            !pattern.is_empty()
+                && pattern.len() <= path.len()
+                && pattern.iter().zip(&path).all(|(pattern, part)| glob(pattern, part))
         }
         op => order(left.cmp(right), op),
     }
