@@ -24,7 +24,10 @@
 //! machine it runs on.
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 pub mod engine;
+pub mod fields;
+pub mod format;
 mod parsers;
 pub mod render;
 pub mod state;
