@@ -6,8 +6,7 @@ use capture_common::event_table::code;
 use capture_common::raw_event::{OLD_HEADER_LEN, has_wide_lengths};
 
 /// Events whose stored length in old blocks is too large, and by how many bytes.
-const LENGTH_ERRORS: &[(EventCode, usize)] =
-    &[(code::NOTIFICATION_E, 3), (code::INFRASTRUCTURE_EVENT_E, 3)];
+const LENGTH_ERRORS: &[(EventCode, usize)] = &[(code::NOTIFICATION_E, 3), (code::INFRASTRUCTURE_EVENT_E, 3)];
 
 /// Number of parameters of an event from an old block, given its bytes from the header on (at
 /// most as many as its length says).

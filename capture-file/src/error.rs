@@ -35,7 +35,9 @@ pub enum FileError {
         found: u32,
     },
     /// A section header without the magic number.
-    #[error("{file}, offset {offset}: section header has the wrong magic, wanted 0x1a2b3c4d, found {found:#010x}")]
+    #[error(
+        "{file}, offset {offset}: section header has the wrong magic, wanted 0x1a2b3c4d, found {found:#010x}"
+    )]
     BadMagic {
         /// Name of the file.
         file: String,
@@ -55,7 +57,9 @@ pub enum FileError {
         offset: u64,
     },
     /// A format version from the future.
-    #[error("{file}, offset {offset}: format version {major}.{minor} is newer than 1.x, which this program reads")]
+    #[error(
+        "{file}, offset {offset}: format version {major}.{minor} is newer than 1.x, which this program reads"
+    )]
     Version {
         /// Name of the file.
         file: String,

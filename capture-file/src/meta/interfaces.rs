@@ -29,7 +29,9 @@ pub(super) fn decode(cursor: &mut Cursor<'_>, sized: bool, snapshot: &mut Snapsh
             match decode_entry(cursor)? {
                 Some(interface) => snapshot.interfaces.push(interface),
                 // Without a length nothing after an unknown type can be found.
-                None => return Err(Short { what: "interface of unknown type", wanted_bytes: 0, found_bytes: 0 }),
+                None => {
+                    return Err(Short { what: "interface of unknown type", wanted_bytes: 0, found_bytes: 0 });
+                }
             }
         }
     }

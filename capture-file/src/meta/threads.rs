@@ -84,9 +84,7 @@ fn decode_fields(c: &mut Cursor<'_>, version: u8, t: &mut ThreadRecord) -> Resul
 fn decode_tail(c: &mut Cursor<'_>, t: &mut ThreadRecord) -> Result<(), Short> {
     let fits = |c: &Cursor<'_>, len: usize| c.left() >= len;
     if c.left() > OLD_TAIL_MAX {
-        let start_ns = c.u64("pidns start time")?;
-        // Less than 18 minutes after the epoch: only the dual tail's other values, no time.
-        t.pidns_init_start_ns = if start_ns <= DUAL_MASK { 0 } else { start_ns };
+        t.pidns_init_start_ns = c.u64("pidns start time")?;
         t.tty = c.u32("tty")?;
     }
     if fits(c, 4) {
@@ -117,7 +115,16 @@ fn decode_tail(c: &mut Cursor<'_>, t: &mut ThreadRecord) -> Result<(), Short> {
     if fits(c, 8) {
         t.pgid = c.i64("pgid")?;
     }
+    if t.pidns_init_start_ns & DUAL_MASK == dual_bits(t) {
+        t.pidns_init_start_ns &= !DUAL_MASK;
+    }
     Ok(())
+}
+
+/// What the dual tail puts into the low 40 bits of the pidns start time. A time of which they are
+/// all that is left was unknown.
+fn dual_bits(t: &ThreadRecord) -> u64 {
+    u64::from(t.loginuid) | u64::from(t.exe_writable) << 32
 }
 
 /// How many blocks were written, and how many strings were cut.
@@ -177,8 +184,7 @@ fn encode_fields(t: &ThreadRecord, out: &mut Vec<u8>) -> u64 {
 /// The layout of current libs. sysdig 0.29.3 takes its first four bytes for the login uid and
 /// the fifth for exe writable, so the pidns start time is given those as its low 40 bits.
 fn encode_dual_tail(t: &ThreadRecord, out: &mut Vec<u8>) {
-    let low = u64::from(t.loginuid) | u64::from(t.exe_writable) << 32;
-    out.extend_from_slice(&(t.pidns_init_start_ns & !DUAL_MASK | low).to_le_bytes());
+    out.extend_from_slice(&(t.pidns_init_start_ns & !DUAL_MASK | dual_bits(t)).to_le_bytes());
     out.extend_from_slice(&t.tty.to_le_bytes());
     encode_safe_tail(t, out);
     out.push(u8::from(t.exe_upper_layer));

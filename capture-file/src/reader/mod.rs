@@ -99,8 +99,7 @@ impl Reader {
     pub fn open(path: impl AsRef<Path>) -> Result<Reader, FileError> {
         let file = path.as_ref().display().to_string();
         let opened = File::open(path.as_ref()).and_then(|f| Ok((f.metadata()?.is_file(), f)));
-        let (is_regular, handle) =
-            opened.map_err(|source| FileError::Open { file: file.clone(), source })?;
+        let (is_regular, handle) = opened.map_err(|source| FileError::Open { file: file.clone(), source })?;
         Self::start(section_reader(Box::new(handle), file.clone(), is_regular)?, file)
     }
 

@@ -187,7 +187,9 @@ impl SectionReader {
         let over = len == 0 && matches!(stop, Some(Stop::Full));
         match stop {
             Some(Stop::Fault(fault)) => self.fault = Some(fault),
-            Some(Stop::Other(header)) if header.ty.content() == Content::SectionHeader => self.at = At::Section,
+            Some(Stop::Other(header)) if header.ty.content() == Content::SectionHeader => {
+                self.at = At::Section
+            }
             Some(Stop::Other(header)) => {
                 self.fault = Some(FileError::JunkAfterEvents {
                     file: self.stream.file.clone(),

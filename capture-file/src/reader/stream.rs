@@ -77,12 +77,6 @@ impl BlockStream {
         self.base + self.at as u64
     }
 
-    /// Consumes bytes of [`BlockStream::unread`].
-    pub(super) fn consume(&mut self, len: usize, blocks: u64) {
-        self.at += len;
-        self.number += blocks;
-    }
-
     /// Reads once, waiting for at least one byte.
     pub(super) fn fill(&mut self) -> Fill {
         if self.over {
@@ -137,7 +131,10 @@ impl BlockStream {
     pub(super) fn header_at(&self, at: usize) -> Option<Header> {
         let bytes: &[u8; HEADER_LEN] = self.unread().get(at..at + HEADER_LEN)?.try_into().ok()?;
         let [a, b, c, d, e, f, g, h] = *bytes;
-        Some(Header { ty: BlockType(u32::from_le_bytes([a, b, c, d])), len: u32::from_le_bytes([e, f, g, h]) })
+        Some(Header {
+            ty: BlockType(u32::from_le_bytes([a, b, c, d])),
+            len: u32::from_le_bytes([e, f, g, h]),
+        })
     }
 
     /// Waits for the header of the next block; `None` at the end of the stream.
