@@ -1,0 +1,7 @@
+//! Rules of the state engine, one by one, on hand-made events: no kernel and no file needed.
+
+mod fds;
+mod order;
+mod processes;
+mod sockets;
+mod world;
