@@ -543,8 +543,9 @@ pub const RECORD_MAX: usize = 0x2_0000 + 0x1000;
 pub const LANE_DATA_OFFSET: usize = 8192;
 /// Offset of [`LaneTail`] in a lane.
 pub const LANE_TAIL_OFFSET: usize = 4096;
-/// Bytes behind the data that a record may run into.
-pub const LANE_SLACK: usize = RECORD_MAX;
+/// Bytes behind the data that a record may run into. More than a record's length: the verifier
+/// adds up the limits of a section's start, of the pieces gathered before and of the next piece.
+pub const LANE_SLACK: usize = 0x3_0000 + 0x1000;
 /// Lanes per CPU: nesting level 0 and 1.
 pub const LANES_PER_CPU: usize = 2;
 

@@ -11,6 +11,7 @@
 
 pub mod abi;
 pub mod event_table;
+pub mod ia32;
 pub mod kernel_offsets;
 pub mod native;
 pub mod plan;

@@ -9,7 +9,6 @@
 pub mod op {
     use crate::abi::tag;
 
-
     /// Nothing; ends the list.
     pub const NONE: u8 = 0;
     /// STR section: user string at `arg`, at most `cap` bytes.

@@ -2,9 +2,10 @@
 
 use crate::{
     config::ro,
-    fdtable, sock, task,
+    fdtable,
     read::{ld8, user_into, user_str_into},
     ring::{Record, body},
+    sock, task,
 };
 use capture_common::{
     abi::{ARG_RET, RAW_MAX, RecordHeader, STR_MAX, section_flag},
@@ -54,7 +55,14 @@ impl Action {
 /// Runs `count` of the at most `MAX` actions at `actions`, a map value. `ret` is the call's result
 /// (0 at enter).
 #[inline(always)]
-pub(crate) fn run<const MAX: usize>(record: Record, task: u64, actions: u64, count: u64, args_at: usize, ret: u64) {
+pub(crate) fn run<const MAX: usize>(
+    record: Record,
+    task: u64,
+    actions: u64,
+    count: u64,
+    args_at: usize,
+    ret: u64,
+) {
     for i in 0..MAX {
         if i as u64 >= count {
             break;

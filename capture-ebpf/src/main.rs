@@ -7,7 +7,10 @@
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics, asm_experimental_arch)]
-#![allow(internal_features, reason = "core_intrinsics: BPF has no swap on AtomicU64, and publishing needs one")]
+#![allow(
+    internal_features,
+    reason = "core_intrinsics: BPF has no swap on AtomicU64, and publishing needs one"
+)]
 
 mod config;
 mod copy;

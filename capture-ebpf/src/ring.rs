@@ -56,7 +56,10 @@ fn xchg(lane: *mut u8, offset: usize, value: u64) -> u64 {
     // SAFETY: `offset` is that of an aligned word of LaneHead. BPF has no atomic swap in
     // `core::sync::atomic`.
     unsafe {
-        core::intrinsics::atomic_xchg::<u64, { core::intrinsics::AtomicOrdering::SeqCst }>(lane.add(offset).cast(), value)
+        core::intrinsics::atomic_xchg::<u64, { core::intrinsics::AtomicOrdering::SeqCst }>(
+            lane.add(offset).cast(),
+            value,
+        )
     }
 }
 
@@ -132,8 +135,9 @@ pub(crate) fn what(kind: u8, flags: u64, nr: u64) -> u64 {
 
 #[inline(always)]
 fn data(lane: *mut u8, at: u64) -> *mut u8 {
+    let offset = (at & ro!(RING_MASK)) as usize;
     // SAFETY: the mask keeps the offset inside the data; the slack holds the largest record.
-    unsafe { lane.add(abi::LANE_DATA_OFFSET).add((at & ro!(RING_MASK)) as usize) }
+    unsafe { lane.add(abi::LANE_DATA_OFFSET).add(offset) }
 }
 
 /// The record that a tail-called collector goes on with.
@@ -171,7 +175,8 @@ fn lose(lane: *mut u8, class: Class) {
 fn mark_loss(lane: *mut u8, at: u64, ts_ns: u64) -> u64 {
     const FIXED: usize = RecordHeader::LEN_BYTES;
     const LEN: usize = FIXED + LossFixed::LEN_BYTES;
-    let (dropped, stateful, enters) = (head!(lane, dropped), head!(lane, dropped_stateful), head!(lane, dropped_enters));
+    let (dropped, stateful, enters) =
+        (head!(lane, dropped), head!(lane, dropped_stateful), head!(lane, dropped_enters));
     let record = data(lane, at);
     st8(record, 0, what(abi::kind::LOSS, 0, 0) << 32 | LEN as u64);
     st8(record, offset_of!(RecordHeader, ts_ns), ts_ns);
@@ -218,7 +223,11 @@ impl Record {
         let pos = head!(self.lane, pos);
         if pos > abi::SECTION_START_MAX as u64 {
             let flags = offset_of!(RecordHeader, flags);
-            crate::read::st1(self.start, flags, crate::read::ld1(self.start as u64, flags as u64) | flag::TRUNCATED);
+            crate::read::st1(
+                self.start,
+                flags,
+                crate::read::ld1(self.start as u64, flags as u64) | flag::TRUNCATED,
+            );
             return None;
         }
         // SAFETY: bounded just above; the slack covers it and the largest section.

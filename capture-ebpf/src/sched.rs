@@ -7,7 +7,10 @@ use crate::{
     task,
 };
 use aya_ebpf::helpers::generated as helper;
-use capture_common::abi::{ExecFixed, ForkFixed, LaneHead, ProcExitFixed, RecordHeader, STR_MAX, SwitchFixed, kind, section_flag, tag};
+use capture_common::abi::{
+    ExecFixed, ForkFixed, LaneHead, ProcExitFixed, RecordHeader, STR_MAX, SwitchFixed, kind, section_flag,
+    tag,
+};
 use core::mem::offset_of;
 
 const FIXED: usize = RecordHeader::LEN_BYTES;
@@ -47,7 +50,8 @@ pub fn capture_exec(ctx: Ctx) -> i32 {
     let name = ld8(arg(ctx, 2), ro!(BPRM_FILENAME));
     if let Some(at) = record.section() {
         // SAFETY: the verifier proves that the bytes fit.
-        let n = unsafe { helper::bpf_probe_read_kernel_str(body(at).cast(), STR_MAX as u32, name as *const _) };
+        let n =
+            unsafe { helper::bpf_probe_read_kernel_str(body(at).cast(), STR_MAX as u32, name as *const _) };
         if n > 0 {
             record.end_section(at, tag::FILENAME, 0, 0, (n as u64 - 1) & 0x1fff);
         } else {
@@ -121,7 +125,7 @@ fn reaper_of(task: u64, live: u32, slot: *mut u64) -> u32 {
             break;
         }
         let bits = probe4(probe8(above + ro!(T_SIGNAL)) + ro!(S_SUBREAPER));
-        if bits & 1 != 0 {
+        if bits >> ro!(S_SUBREAPER_BIT) & 1 != 0 {
             return pid;
         }
         above = probe8(above + ro!(T_REAL_PARENT));

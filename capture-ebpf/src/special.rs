@@ -14,7 +14,10 @@ use crate::{
 };
 use aya_ebpf::helpers::generated as helper;
 use capture_common::{
-    abi::{ARGS_MAX, IOV_MAX, IovInfo, LaneHead, MMSG_MAX, MsgInfo, RAW_MAX, RecordHeader, SOCKADDR_MAX, flag, section_flag, tag},
+    abi::{
+        ARGS_MAX, IOV_MAX, IovInfo, LaneHead, MMSG_MAX, MsgInfo, RAW_MAX, RecordHeader, SOCKADDR_MAX, flag,
+        section_flag, tag,
+    },
     plan::{PlanRow, row_flag, special},
 };
 use core::{
@@ -289,7 +292,11 @@ fn put_msg(record: Record, pointer: u64, index: u64, many: bool, exit: bool) {
     }
     put_iov(record, scratch, compat, 1, len);
     if receives(record) && msg.control != 0 && msg.control_len != 0 && ret_of(record) >= 0 {
-        let (n, flags) = if msg.control_len > RAW_MAX as u64 { (RAW_MAX as u64, section_flag::TRUNCATED) } else { (msg.control_len, 0) };
+        let (n, flags) = if msg.control_len > RAW_MAX as u64 {
+            (RAW_MAX as u64, section_flag::TRUNCATED)
+        } else {
+            (msg.control_len, 0)
+        };
         put_user(record, tag::CMSG, 1, msg.control, n, flags);
     }
 }

@@ -88,7 +88,9 @@ fn hand_on(ctx: Ctx, tails: &ProgramArray, record: Record, task: u64, special: u
     plain(unsafe { record.lane.add(owner) }.cast(), task);
     head!(record.lane, step = 0);
     // SAFETY: both programs of the array's kind; on success this does not return.
-    unsafe { helper::bpf_tail_call(ctx.cast(), core::ptr::from_ref(tails).cast_mut().cast(), special as u32) };
+    unsafe {
+        helper::bpf_tail_call(ctx.cast(), core::ptr::from_ref(tails).cast_mut().cast(), special as u32)
+    };
     record.publish_sections();
 }
 
@@ -98,8 +100,14 @@ fn hand_on(ctx: Ctx, tails: &ProgramArray, record: Record, task: u64, special: u
 pub fn capture_enter(ctx: Ctx) -> i32 {
     let Some(lanes) = lanes() else { return 0 };
     let Some(call) = classify(lanes.level0, arg(ctx, 1)) else { return 0 };
-    let class = Class { stateful: row_byte(call.row, offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0, enter: true };
-    let Some(record) = ring::begin(lanes, class, ring::what(kind::ENTER, call.flags, call.nr), call.ids) else { return 0 };
+    let class = Class {
+        stateful: row_byte(call.row, offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0,
+        enter: true,
+    };
+    let Some(record) = ring::begin(lanes, class, ring::what(kind::ENTER, call.flags, call.nr), call.ids)
+    else {
+        return 0;
+    };
     const LEN: usize = RecordHeader::LEN_BYTES + EnterFixed::LEN_BYTES;
     store_args(record.start, ENTER_ARGS, arg(ctx, 0), call.flags);
     let count = row_byte(call.row, offset_of!(PlanRow, enter_count)) as u64;
@@ -110,7 +118,14 @@ pub fn capture_enter(ctx: Ctx) -> i32 {
         return 0;
     }
     record.start_sections(LEN);
-    copy::run::<ENTER_ACTIONS>(record, call.task, call.row + offset_of!(PlanRow, enter) as u64, count, ENTER_ARGS, 0);
+    copy::run::<ENTER_ACTIONS>(
+        record,
+        call.task,
+        call.row + offset_of!(PlanRow, enter) as u64,
+        count,
+        ENTER_ARGS,
+        0,
+    );
     if special != 0 {
         hand_on(ctx, &ENTER_TAILS, record, call.task, special);
     } else {
@@ -126,8 +141,14 @@ pub fn capture_exit(ctx: Ctx) -> i32 {
     let Some(lanes) = lanes() else { return 0 };
     let regs = arg(ctx, 0);
     let Some(call) = classify(lanes.level0, ld8(regs, ro!(R_NR))) else { return 0 };
-    let class = Class { stateful: row_byte(call.row, offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0, enter: false };
-    let Some(record) = ring::begin(lanes, class, ring::what(kind::EXIT, call.flags, call.nr), call.ids) else { return 0 };
+    let class = Class {
+        stateful: row_byte(call.row, offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0,
+        enter: false,
+    };
+    let Some(record) = ring::begin(lanes, class, ring::what(kind::EXIT, call.flags, call.nr), call.ids)
+    else {
+        return 0;
+    };
     const LEN: usize = RecordHeader::LEN_BYTES + ExitFixed::LEN_BYTES;
     let ret = arg(ctx, 1);
     st8(record.start, EXIT_RET, ret);
@@ -140,7 +161,14 @@ pub fn capture_exit(ctx: Ctx) -> i32 {
         return 0;
     }
     record.start_sections(LEN);
-    copy::run::<EXIT_ACTIONS>(record, call.task, call.row + offset_of!(PlanRow, exit) as u64, count, EXIT_ARGS, ret);
+    copy::run::<EXIT_ACTIONS>(
+        record,
+        call.task,
+        call.row + offset_of!(PlanRow, exit) as u64,
+        count,
+        EXIT_ARGS,
+        ret,
+    );
     if special != 0 {
         hand_on(ctx, &EXIT_TAILS, record, call.task, special);
     } else {
@@ -164,8 +192,9 @@ pub fn capture_whoami(ctx: Ctx) -> i32 {
     if ld8(arg(ctx, 0), ro!(R_A0)) == capture_common::abi::WHOAMI_MAGIC
         && let Some(slot) = crate::maps::WHOAMI.get_ptr_mut(0)
     {
+        let pid = ld4(current(), ro!(T_TGID)) as u64;
         // SAFETY: the map's value.
-        unsafe { core::ptr::write_volatile(slot, ld4(current(), ro!(T_TGID)) as u64) };
+        unsafe { core::ptr::write_volatile(slot, pid) };
     }
     0
 }

@@ -168,8 +168,10 @@ fn fill_exe(out: *mut u8, task: u64) {
         let inode = ld8(file, ro!(F_INODE));
         let sb = ld8(inode, ro!(I_SB));
         ino = ld8(inode, ro!(I_INO));
-        ctime = ld8(inode, ro!(I_CTIME_SEC)) * 1_000_000_000 + (ld4(inode, ro!(I_CTIME_NSEC)) & NSEC_MASK) as u64;
-        mtime = ld8(inode, ro!(I_MTIME_SEC)) * 1_000_000_000 + (ld4(inode, ro!(I_MTIME_NSEC)) & NSEC_MASK) as u64;
+        ctime =
+            ld8(inode, ro!(I_CTIME_SEC)) * 1_000_000_000 + (ld4(inode, ro!(I_CTIME_NSEC)) & NSEC_MASK) as u64;
+        mtime =
+            ld8(inode, ro!(I_MTIME_SEC)) * 1_000_000_000 + (ld4(inode, ro!(I_MTIME_NSEC)) & NSEC_MASK) as u64;
         dev = encode_dev(ld4(sb, ro!(SB_DEV)));
         let layer = overlay_layer(plain(slot, inode), ld8(sb, ro!(SB_MAGIC)));
         if layer == 1 {

@@ -1,0 +1,341 @@
+//! The collector: owns the loaded probe and its rings, and hands out one stream of records in
+//! time order with losses declared in place. Single-threaded and movable to a thread of its own;
+//! it never blocks on anything but its own sleep.
+
+use super::{
+    clock::{self, WallClock},
+    error::LiveError,
+    load::{Part, Probe, ProbeOptions},
+    loss::{LaneLedger, Loss, LossCause},
+    merge::{self, Lane, Merge},
+    ring::{LaneMemory, LaneReader},
+    sleep::Pace,
+};
+use capture_common::abi::{self, LossFixed, RecordView, kind};
+use std::{
+    sync::atomic::{Ordering, fence},
+    time::Duration,
+};
+
+/// How to capture.
+#[derive(Clone, Debug, Default)]
+pub struct LiveOptions {
+    /// What the probe records.
+    pub probe: ProbeOptions,
+}
+
+/// A record in the stream.
+#[derive(Clone, Copy, Debug)]
+pub struct RecordRef<'a> {
+    /// CPU that wrote it.
+    pub cpu: u32,
+    /// Its time in the stream, CLOCK_MONOTONIC ns: the header's, or later when it came late.
+    pub ts_ns: u64,
+    /// Its time was raised.
+    pub late: bool,
+    /// The record. Its bytes are only valid during the call.
+    pub view: RecordView<'a>,
+}
+
+/// What a drain hands out.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    /// A record (never of kind LOSS).
+    Record(RecordRef<'a>),
+    /// Records were lost here.
+    Loss(Loss),
+}
+
+/// Counts of one CPU since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuStats {
+    /// CPU number.
+    pub cpu: u32,
+    /// Records that were to be written.
+    pub seen: u64,
+    /// Records handed out by [`Collector::drain`].
+    pub written: u64,
+    /// Records lost in a full ring, or shed.
+    pub dropped: u64,
+    /// Records lost because both lanes were in use (not in `seen`).
+    pub nested_lost: u64,
+    /// Calls of capture itself, not recorded (not in `seen`).
+    pub self_excluded: u64,
+}
+
+/// Counts of the whole capture. Every record that was to be written is in exactly one of: written,
+/// still in a ring, lost (`dropped` per CPU).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CaptureStats {
+    /// By CPU.
+    pub cpus: Vec<CpuStats>,
+    /// Runs of programs that the kernel skipped.
+    pub skipped: u64,
+    /// Records lost on CPUs without a ring.
+    pub without_ring: u64,
+    /// Records whose time was raised.
+    pub late: u64,
+    /// Drains.
+    pub drains: u64,
+    /// Record bytes handed out.
+    pub bytes: u64,
+    /// Errors in rings: lanes given up.
+    pub broken_lanes: u64,
+}
+
+impl CaptureStats {
+    /// All records lost, whatever the cause.
+    pub fn lost(&self) -> u64 {
+        let on_cpus = self.cpus.iter().map(|c| c.dropped + c.nested_lost).sum::<u64>();
+        on_cpus + self.skipped + self.without_ring
+    }
+
+    /// All records handed out.
+    pub fn written(&self) -> u64 {
+        self.cpus.iter().map(|c| c.written).sum()
+    }
+}
+
+/// Drains between looks at the counters that cost a system call or more.
+const SLOW_LOOK_DRAINS: u64 = 64;
+/// Drains after which a loss without a following record is declared from the counters.
+const OPEN_DRAINS: u32 = 8;
+
+/// One lane with its accounts.
+struct Source {
+    reader: LaneReader,
+    ledger: LaneLedger,
+    written: u64,
+    /// Drains that saw an undeclared loss.
+    open: u32,
+}
+
+/// A running capture.
+pub struct Collector {
+    sources: Vec<Source>,
+    // Behind the readers: they point into it.
+    _memory: LaneMemory,
+    probe: Probe,
+    merge: Merge,
+    pace: Pace,
+    stats: CaptureStats,
+    skipped_declared: u64,
+    no_ring_declared: u64,
+    clock: WallClock,
+}
+
+impl std::fmt::Debug for Collector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector")
+            .field("probe", &self.probe)
+            .field("stats", &self.stats)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Collector {
+    /// Loads the probe and attaches its parts, in their order.
+    ///
+    /// # Errors
+    /// What is missing or what the kernel refused.
+    pub fn open(options: &LiveOptions) -> Result<Self, LiveError> {
+        let mut probe = Probe::load(&options.probe)?;
+        let memory = LaneMemory::map(
+            probe.lanes_fd()?,
+            probe.cpus.online.len() * abi::LANES_PER_CPU,
+            probe.ring_bytes,
+        )?;
+        let readers = LaneReader::all(&memory, probe.ring_bytes, &probe.cpus.online);
+        let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
+        let clock = WallClock::start()?;
+        for part in &options.probe.parts {
+            probe.attach(*part)?;
+        }
+        Ok(Self {
+            sources: readers.into_iter().map(source).collect(),
+            _memory: memory,
+            probe,
+            merge: Merge::default(),
+            pace: Pace::default(),
+            stats: CaptureStats::default(),
+            skipped_declared: 0,
+            no_ring_declared: 0,
+            clock,
+        })
+    }
+
+    /// Hands every record that is due to `sink`, in time order. Returns how long to sleep before
+    /// the next drain.
+    ///
+    /// # Errors
+    /// When the clock cannot be read or a ring holds garbage (the ring is then given up; draining
+    /// again goes on with the others).
+    pub fn drain(&mut self, sink: &mut dyn FnMut(Item<'_>)) -> Result<Duration, LiveError> {
+        let taken_ns = clock::monotonic_ns()?;
+        self.drain_to(taken_ns, sink)
+    }
+
+    fn drain_to(&mut self, taken_ns: u64, sink: &mut dyn FnMut(Item<'_>)) -> Result<Duration, LiveError> {
+        // The time is read before any lane is looked at.
+        fence(Ordering::SeqCst);
+        let limit = merge::watermark(taken_ns, self.sources.iter_mut().map(|s| s.reader.look()));
+        let fill = self.sources.iter().map(|s| s.reader.fill()).fold(0.0, f64::max);
+        let mut error = None;
+        {
+            let sink = std::cell::RefCell::new(&mut *sink);
+            let (bytes, error) = (std::cell::Cell::new(0), std::cell::RefCell::new(&mut error));
+            let lane = |source| Draining { source, sink: &sink, bytes: &bytes, error: &error };
+            let mut lanes = self.sources.iter_mut().map(lane).collect::<Vec<_>>();
+            self.merge.run(&mut lanes, limit);
+            self.stats.bytes += bytes.get();
+        }
+        for source in &mut self.sources {
+            source.reader.give_back();
+        }
+        self.stats.drains += 1;
+        self.declare_open(limit, sink);
+        match error {
+            Some(e) => {
+                self.stats.broken_lanes += 1;
+                Err(e)
+            }
+            None => Ok(self.pace.after_drain(fill)),
+        }
+    }
+
+    /// Declares losses that no record followed, and those that only counters know.
+    fn declare_open(&mut self, ts_ns: u64, sink: &mut dyn FnMut(Item<'_>)) {
+        for source in &mut self.sources {
+            let counters = source.reader.counters();
+            source.open = if source.ledger.is_open(&counters) { source.open + 1 } else { 0 };
+            let cpu = source.reader.cpu;
+            let nested = source.ledger.settle_nested(cpu, ts_ns, &counters);
+            let stale =
+                if source.open > OPEN_DRAINS { source.ledger.settle(cpu, ts_ns, &counters) } else { None };
+            for loss in [nested, stale].into_iter().flatten() {
+                sink(Item::Loss(Loss { ts_ns: self.merge.place(ts_ns), ..loss }));
+            }
+        }
+        if self.stats.drains % SLOW_LOOK_DRAINS == 0 {
+            self.declare_slow(ts_ns, sink);
+        }
+    }
+
+    fn declare_slow(&mut self, ts_ns: u64, sink: &mut dyn FnMut(Item<'_>)) {
+        let skipped = self.probe.recursion_misses();
+        let no_ring = self.probe.lost_without_ring();
+        let counts = [
+            (LossCause::Skipped, skipped.saturating_sub(self.skipped_declared)),
+            (LossCause::NoRing, no_ring.saturating_sub(self.no_ring_declared)),
+        ];
+        self.skipped_declared = self.skipped_declared.max(skipped);
+        self.no_ring_declared = self.no_ring_declared.max(no_ring);
+        for (cause, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            let ts_ns = self.merge.place(ts_ns);
+            sink(Item::Loss(Loss { cause, cpu: None, count, stateful: 0, enters: 0, first_ts_ns: 0, ts_ns }));
+        }
+    }
+
+    /// Stops recording, hands out what is left and declares every loss not yet declared.
+    ///
+    /// # Errors
+    /// As [`Collector::drain`].
+    pub fn finish(&mut self, sink: &mut dyn FnMut(Item<'_>)) -> Result<(), LiveError> {
+        // Counters of programs vanish with their links.
+        let ts_ns = clock::monotonic_ns()?;
+        self.declare_slow(ts_ns, sink);
+        for part in
+            [Part::Enter, Part::Exit, Part::Switch, Part::Exec, Part::Fork, Part::ProcExit, Part::Empty]
+        {
+            self.probe.detach(part)?;
+        }
+        // Programs that still run finish within microseconds; nothing is held back any more.
+        std::thread::sleep(Duration::from_millis(1));
+        self.drain(sink)?;
+        self.drain_to(u64::MAX, sink)?;
+        let ts_ns = self.merge.place(clock::monotonic_ns()?);
+        for source in &mut self.sources {
+            let counters = source.reader.counters();
+            if let Some(loss) = source.ledger.settle(source.reader.cpu, ts_ns, &counters) {
+                sink(Item::Loss(loss));
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts up to now.
+    pub fn stats(&self) -> CaptureStats {
+        let mut cpus: Vec<CpuStats> = Vec::new();
+        for source in &self.sources {
+            let now = source.reader.counters();
+            let cpu = source.reader.cpu;
+            if cpus.last().is_none_or(|c| c.cpu != cpu) {
+                cpus.push(CpuStats { cpu, ..CpuStats::default() });
+            }
+            if let Some(stats) = cpus.last_mut() {
+                stats.seen += now.seen;
+                stats.written += source.written;
+                stats.dropped += now.dropped;
+                stats.nested_lost += now.nested_lost;
+                stats.self_excluded += now.self_excluded;
+            }
+        }
+        CaptureStats {
+            cpus,
+            late: self.merge.late,
+            skipped: self.skipped_declared,
+            without_ring: self.no_ring_declared,
+            ..self.stats.clone()
+        }
+    }
+
+    /// The clock that turns record times into wall-clock time. [`WallClock::check`] it now and
+    /// then, and copy what it says into the stream.
+    pub fn clock(&mut self) -> &mut WallClock {
+        &mut self.clock
+    }
+
+    /// The loaded probe.
+    pub fn probe(&mut self) -> &mut Probe {
+        &mut self.probe
+    }
+}
+
+/// A lane during one drain.
+struct Draining<'a, 'b, 'c> {
+    source: &'a mut Source,
+    sink: &'a std::cell::RefCell<&'b mut (dyn FnMut(Item<'_>) + 'c)>,
+    bytes: &'a std::cell::Cell<u64>,
+    error: &'a std::cell::RefCell<&'a mut Option<LiveError>>,
+}
+
+impl Lane for Draining<'_, '_, '_> {
+    fn peek_ts(&mut self) -> Option<u64> {
+        self.source.reader.peek().map(|h| h.ts_ns)
+    }
+
+    fn release(&mut self, ts_ns: u64, late: bool) {
+        let cpu = self.source.reader.cpu;
+        let record = match self.source.reader.next() {
+            Ok(Some(bytes)) => RecordView::parse(bytes),
+            Ok(None) => None,
+            Err(e) => {
+                **self.error.borrow_mut() = Some(e);
+                None
+            }
+        };
+        let Some(view) = record else { return };
+        let mut sink = self.sink.borrow_mut();
+        if view.header.kind == kind::LOSS {
+            let loss =
+                view.split::<LossFixed>().and_then(|(fixed, _)| self.source.ledger.mark(cpu, ts_ns, &fixed));
+            if let Some(loss) = loss {
+                sink(Item::Loss(loss));
+            }
+            return;
+        }
+        self.source.written += 1;
+        self.bytes.set(self.bytes.get() + u64::from(view.header.len));
+        sink(Item::Record(RecordRef { cpu, ts_ns, late, view }));
+    }
+}

@@ -1,0 +1,376 @@
+//! Loads the probe: resolves, patches, creates the maps, fills the plan, loads and attaches the
+//! programs. Knows nothing of records.
+
+use super::{btf::Btf, cpus::Cpus, error::LiveError, features, object, offsets};
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Array, Map, MapData, PerCpuArray, ProgramArray},
+    programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLinkId},
+};
+use capture_common::{abi, ia32, plan, syscall_table};
+use std::{collections::BTreeMap, os::fd::AsFd, path::PathBuf};
+
+/// A program of the probe that is attached by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// Enter records.
+    Enter,
+    /// Exit records.
+    Exit,
+    /// Exec records.
+    Exec,
+    /// Fork records.
+    Fork,
+    /// Thread exit records.
+    ProcExit,
+    /// Context switch records.
+    Switch,
+    /// An exit program with nothing in it: the floor of benchmarks.
+    Empty,
+}
+
+impl Part {
+    /// Name in the object and tracepoint.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Enter => ("capture_enter", "sys_enter"),
+            Self::Exit => ("capture_exit", "sys_exit"),
+            Self::Exec => ("capture_exec", "sched_process_exec"),
+            Self::Fork => ("capture_fork", "sched_process_fork"),
+            Self::ProcExit => ("capture_proc_exit", "sched_process_exit"),
+            Self::Switch => ("capture_switch", "sched_switch"),
+            Self::Empty => ("capture_empty", "sys_exit"),
+        }
+    }
+}
+
+/// Special collectors: table, slot, program, tracepoint.
+const COLLECTORS: &[(&str, u8, &str, &str)] = &[
+    ("ENTER_TAILS", plan::special::IOV, "enter_iov", "sys_enter"),
+    ("ENTER_TAILS", plan::special::MSG, "enter_msg", "sys_enter"),
+    ("EXIT_TAILS", plan::special::IOV, "exit_iov", "sys_exit"),
+    ("EXIT_TAILS", plan::special::MSG, "exit_msg", "sys_exit"),
+    ("EXIT_TAILS", plan::special::MMSG, "exit_mmsg", "sys_exit"),
+    ("EXIT_TAILS", plan::special::TASK, "exit_task", "sys_exit"),
+    ("EXIT_TAILS", plan::special::EXEC, "exit_exec", "sys_exit"),
+    ("EXIT_TAILS", plan::special::EXECAT, "exit_execat", "sys_exit"),
+    ("EXIT_TAILS", plan::special::PIPE, "exit_pipe", "sys_exit"),
+    ("EXIT_TAILS", plan::special::SOCKPAIR, "exit_sockpair", "sys_exit"),
+    ("EXIT_TAILS", plan::TAIL_PATHS, "exit_paths", "sys_exit"),
+];
+
+/// The calls of this machine's kernel.
+#[cfg(target_arch = "x86_64")]
+const NATIVE_CALLS: &[syscall_table::Syscall] = syscall_table::X86_64;
+#[cfg(target_arch = "aarch64")]
+const NATIVE_CALLS: &[syscall_table::Syscall] = syscall_table::AARCH64;
+
+/// Rows of each half of the probe's plan map.
+const PLAN_ROWS: usize = 512;
+/// Inode of the root pid namespace (PROC_PID_INIT_INO).
+const ROOT_PID_NS: &str = "pid:[4026531836]";
+
+/// How to load.
+#[derive(Clone, Debug)]
+pub struct ProbeOptions {
+    /// Bytes of payload per record.
+    pub snaplen: u32,
+    /// Bytes of each ring, a power of two; `None`: by number of CPUs.
+    pub ring_bytes: Option<u64>,
+    /// Leave out this process's own calls.
+    pub exclude_self: bool,
+    /// Programs to load; attached by [`Probe::attach`].
+    pub parts: Vec<Part>,
+    /// Another object than the built-in one (a debug build for `--probe-log`).
+    pub object: Option<PathBuf>,
+}
+
+impl Default for ProbeOptions {
+    fn default() -> Self {
+        let parts = vec![Part::Exec, Part::Fork, Part::ProcExit, Part::Exit, Part::Enter];
+        Self { snaplen: 80, ring_bytes: None, exclude_self: true, parts, object: None }
+    }
+}
+
+/// The loaded probe. Dropping it detaches everything.
+pub struct Probe {
+    ebpf: Ebpf,
+    links: BTreeMap<Part, BtfTracePointLinkId>,
+    pub(crate) cpus: Cpus,
+    pub(crate) ring_bytes: u64,
+}
+
+impl std::fmt::Debug for Probe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Probe")
+            .field("attached", &self.links.keys())
+            .field("ring_bytes", &self.ring_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Probe {
+    /// Loads the object; nothing is attached yet.
+    ///
+    /// # Errors
+    /// What is missing or what the kernel refused.
+    pub fn load(options: &ProbeOptions) -> Result<Self, LiveError> {
+        let bytes = features::check()?;
+        let btf = Btf::parse(&bytes)?;
+        features::check_tracepoints(&btf)?;
+        let resolved = offsets::resolve(&btf)?;
+        let kernel_btf = aya::Btf::parse(&bytes, aya::Endianness::default()).map_err(|e| {
+            LiveError::BadObject { what: format!("aya cannot read the kernel's type information: {e}") }
+        })?;
+        let cpus = Cpus::read()?;
+        let ring_bytes = options.ring_bytes.unwrap_or_else(|| default_ring_bytes(cpus.online.len()));
+        if !ring_bytes.is_power_of_two() || ring_bytes < 4 * abi::RECORD_MAX as u64 {
+            return Err(LiveError::BadObject {
+                what: format!("a ring of {ring_bytes} bytes: a power of two from 1 MiB on is needed"),
+            });
+        }
+        let self_tgid = if options.exclude_self { own_tgid(&resolved, &kernel_btf)? } else { 0 };
+        let object = patched(options, ring_bytes, resolved.cast_kfunc)?;
+        let settings = settings(options, ring_bytes, self_tgid, &cpus);
+        let mut loader = EbpfLoader::new();
+        loader.btf(Some(&kernel_btf));
+        loader.map_max_entries("LANES", (cpus.online.len() * abi::LANES_PER_CPU) as u32);
+        loader.map_max_entries("CPU_SLOT", cpus.possible);
+        for (name, value) in resolved.globals.iter().chain(&settings) {
+            loader.override_global(name, value, true);
+        }
+        let ring_total = object::lane_bytes(ring_bytes) * (cpus.online.len() * abi::LANES_PER_CPU) as u64;
+        let ebpf = loader
+            .load(&object)
+            .map_err(|e| LiveError::Maps { ring_bytes: ring_total, source: Box::new(e) })?;
+        let mut probe = Self { ebpf, links: BTreeMap::new(), cpus, ring_bytes };
+        probe.fill_slots()?;
+        probe.fill_plan()?;
+        let wanted =
+            |tracepoint| options.parts.iter().any(|p| p.names().1 == tracepoint && *p != Part::Empty);
+        for (table, slot, program, tracepoint) in COLLECTORS {
+            if wanted(*tracepoint) {
+                probe.load_collector(table, *slot, program, tracepoint, &kernel_btf)?;
+            }
+        }
+        for part in &options.parts {
+            let (name, tracepoint) = part.names();
+            probe.load_program(name, tracepoint, &kernel_btf)?;
+        }
+        Ok(probe)
+    }
+
+    /// Attaches a part that was loaded.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn attach(&mut self, part: Part) -> Result<(), LiveError> {
+        let name = part.names().0;
+        let link = self.program(name)?.attach().map_err(|e| refused(name, &e))?;
+        self.links.insert(part, link);
+        Ok(())
+    }
+
+    /// Detaches a part; nothing happens when it is not attached.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn detach(&mut self, part: Part) -> Result<(), LiveError> {
+        let name = part.names().0;
+        match self.links.remove(&part) {
+            Some(link) => self.program(name)?.detach(link).map_err(|e| refused(name, &e)),
+            None => Ok(()),
+        }
+    }
+
+    /// The loaded object, for aya-log.
+    pub fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Runs of attached programs that the kernel skipped because a program was already running
+    /// on that CPU, by program (`recursion_misses` in its fdinfo).
+    pub(crate) fn recursion_misses(&mut self) -> u64 {
+        let parts = self.links.keys().copied().collect::<Vec<_>>();
+        parts.into_iter().filter_map(|part| self.misses_of(part.names().0)).sum()
+    }
+
+    fn misses_of(&mut self, name: &'static str) -> Option<u64> {
+        use std::os::fd::AsRawFd;
+        let fd = self.program(name).ok()?.fd().ok()?.as_fd().as_raw_fd();
+        let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+        info.lines().find_map(|l| l.strip_prefix("recursion_misses:"))?.trim().parse().ok()
+    }
+
+    /// Records lost on CPUs that have no ring.
+    pub(crate) fn lost_without_ring(&self) -> u64 {
+        let map = self.ebpf.map("NO_RING").and_then(|m| PerCpuArray::<_, u64>::try_from(m).ok());
+        map.and_then(|m| m.get(&0, 0).ok()).map_or(0, |v| v.iter().sum())
+    }
+
+    /// The ring map.
+    pub(crate) fn lanes_fd(&self) -> Result<std::os::fd::BorrowedFd<'_>, LiveError> {
+        match self.ebpf.map("LANES") {
+            Some(Map::Array(data)) => Ok(data.fd().as_fd()),
+            _ => Err(missing("map LANES")),
+        }
+    }
+
+    fn program(&mut self, name: &str) -> Result<&mut BtfTracePoint, LiveError> {
+        let program = self.ebpf.program_mut(name).ok_or_else(|| missing(name))?;
+        program.try_into().map_err(|_| missing(name))
+    }
+
+    fn load_program(&mut self, name: &str, tracepoint: &str, btf: &aya::Btf) -> Result<(), LiveError> {
+        self.program(name)?.load(tracepoint, btf).map_err(|e| refused(name, &e))
+    }
+
+    fn load_collector(
+        &mut self,
+        table: &'static str,
+        slot: u8,
+        name: &str,
+        tracepoint: &str,
+        btf: &aya::Btf,
+    ) -> Result<(), LiveError> {
+        self.load_program(name, tracepoint, btf)?;
+        let fd = self
+            .program(name)?
+            .fd()
+            .and_then(|fd| fd.try_clone().map_err(ProgramError::IOError))
+            .map_err(|e| refused(name, &e))?;
+        let map = self.ebpf.map_mut(table).ok_or_else(|| missing(table))?;
+        let mut tails = ProgramArray::try_from(map).map_err(|e| map_error(table, e))?;
+        tails.set(u32::from(slot), &fd, 0).map_err(|e| map_error(table, e))
+    }
+
+    fn fill_slots(&mut self) -> Result<(), LiveError> {
+        if self.cpus.is_identity() {
+            return Ok(());
+        }
+        let (online, possible) = (self.cpus.online.clone(), self.cpus.possible);
+        let mut map = self.array::<u32>("CPU_SLOT")?;
+        for cpu in 0..possible {
+            let slot = online.iter().position(|c| *c == cpu).map_or(u32::MAX / 2, |slot| slot as u32);
+            map.set(cpu, slot, 0).map_err(|e| map_error("CPU_SLOT", e))?;
+        }
+        Ok(())
+    }
+
+    fn fill_plan(&mut self) -> Result<(), LiveError> {
+        let mut map = self.array::<[u8; 64]>("PLAN")?;
+        let mut set = |index: usize, row: plan::PlanRow| {
+            map.set(index as u32, row.to_bytes(), 0).map_err(|e| map_error("PLAN", e))
+        };
+        for call in NATIVE_CALLS.iter().filter(|c| usize::from(c.nr) < PLAN_ROWS - 1) {
+            set(usize::from(call.nr), plan::row(call.name))?;
+        }
+        for (nr, name) in ia32::names().filter(|(nr, _)| *nr < PLAN_ROWS - 1) {
+            set(PLAN_ROWS + nr, plan::compat_row(name))?;
+        }
+        Ok(())
+    }
+
+    fn array<V: aya::Pod>(&mut self, name: &'static str) -> Result<Array<&mut MapData, V>, LiveError> {
+        let map = self.ebpf.map_mut(name).ok_or_else(|| missing(name))?;
+        Array::try_from(map).map_err(|e| map_error(name, e))
+    }
+}
+
+fn missing(what: &str) -> LiveError {
+    LiveError::BadObject { what: format!("it has no {what}") }
+}
+
+fn map_error(map: &'static str, source: aya::maps::MapError) -> LiveError {
+    LiveError::Map { map, source: Box::new(source) }
+}
+
+/// A refusal, with the end of the verifier's log, where it says why.
+fn refused(program: &str, error: &ProgramError) -> LiveError {
+    const LAST_LINES: usize = 12;
+    let reason = match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let lines = log.lines().collect::<Vec<_>>();
+            format!("{io_error}\n{}", lines[lines.len().saturating_sub(LAST_LINES)..].join("\n"))
+        }
+        other => other.to_string(),
+    };
+    LiveError::Program { program: program.to_owned(), release: features::kernel_release(), reason }
+}
+
+/// 8 MiB per ring keeps the writer inside the cache while the reader keeps up and holds tens of
+/// milliseconds of a busy CPU; machines with many CPUs get smaller ones.
+fn default_ring_bytes(cpus: usize) -> u64 {
+    match cpus {
+        0..=16 => 8 << 20,
+        17..=64 => 4 << 20,
+        _ => 2 << 20,
+    }
+}
+
+fn settings(
+    options: &ProbeOptions,
+    ring_bytes: u64,
+    self_tgid: u64,
+    cpus: &Cpus,
+) -> Vec<(&'static str, u64)> {
+    let page_kb = u64::from(page_size_bytes() / 1024);
+    vec![
+        ("RING_MASK", ring_bytes - 1),
+        ("FULL_LIMIT", ring_bytes - abi::RECORD_MAX as u64),
+        ("SHED_LIMIT", ring_bytes / 4 * 3),
+        ("USE_SLOTS", u64::from(!cpus.is_identity())),
+        ("SNAPLEN", u64::from(options.snaplen.min(abi::SNAPLEN_MAX))),
+        ("SELF_TGID", self_tgid),
+        ("PAGE_KB_SHIFT", u64::from(page_kb.trailing_zeros())),
+    ]
+}
+
+#[expect(unsafe_code, reason = "sysconf has no safe form in std")]
+fn page_size_bytes() -> u32 {
+    // SAFETY: no pointers.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as u32 }
+}
+
+fn patched(options: &ProbeOptions, ring_bytes: u64, cast_kfunc: Option<u32>) -> Result<Vec<u8>, LiveError> {
+    let mut object = object::read(options.object.as_deref())?;
+    object::patch(&mut object, ring_bytes, cast_kfunc)?;
+    Ok(object)
+}
+
+/// This process's id as the kernel counts it. Inside a pid namespace getpid tells another one: a
+/// small program looks then.
+fn own_tgid(resolved: &offsets::Resolved, btf: &aya::Btf) -> Result<u64, LiveError> {
+    let namespace = std::fs::read_link("/proc/self/ns/pid");
+    if namespace.is_ok_and(|ns| ns.as_os_str() == ROOT_PID_NS) {
+        return Ok(u64::from(std::process::id()));
+    }
+    let mut object = object::read(None)?;
+    object::patch(&mut object, 1 << 20, resolved.cast_kfunc)?;
+    let mut loader = EbpfLoader::new();
+    loader.btf(Some(btf));
+    for (name, value) in &resolved.globals {
+        loader.override_global(name, value, true);
+    }
+    let mut ebpf =
+        loader.load(&object).map_err(|e| LiveError::Maps { ring_bytes: 0, source: Box::new(e) })?;
+    let program: &mut BtfTracePoint = ebpf
+        .program_mut("capture_whoami")
+        .ok_or_else(|| missing("capture_whoami"))?
+        .try_into()
+        .map_err(|_| missing("capture_whoami"))?;
+    program
+        .load("sys_enter", btf)
+        .and_then(|()| program.attach())
+        .map_err(|e| refused("capture_whoami", &e))?;
+    call_whoami();
+    let map = ebpf.map("WHOAMI").ok_or_else(|| missing("map WHOAMI"))?;
+    Array::<_, u64>::try_from(map).and_then(|m| m.get(&0, 0)).map_err(|e| map_error("WHOAMI", e))
+}
+
+#[expect(unsafe_code, reason = "a raw call with an argument that no wrapper would pass")]
+fn call_whoami() {
+    // SAFETY: getpgid of an impossible id: fails with ESRCH.
+    unsafe { libc::syscall(libc::SYS_getpgid, abi::WHOAMI_MAGIC) };
+}

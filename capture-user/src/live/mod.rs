@@ -1,0 +1,32 @@
+//! Live capture: from the kernel's tracepoints to one ordered stream of records and, by
+//! [`decode`], events. Knows nothing of output.
+//!
+//! ```text
+//! features -> offsets -> load (probe) -> ring -> merge -> collector -> decode
+//!                                                 loss, clock, sleep
+//! ```
+//!
+//! Invariant: a record is written, or lost and declared, or excluded and counted; and the stream
+//! never goes back in time.
+
+mod btf;
+mod clock;
+mod collector;
+mod cpus;
+pub mod decode;
+mod error;
+pub mod features;
+mod load;
+mod loss;
+mod merge;
+mod object;
+mod offsets;
+mod ring;
+mod sleep;
+pub mod source;
+
+pub use clock::{ClockEvent, WallClock};
+pub use collector::{CaptureStats, Collector, CpuStats, Item, LiveOptions, RecordRef};
+pub use error::LiveError;
+pub use load::{Part, Probe, ProbeOptions};
+pub use loss::{Loss, LossCause};
