@@ -1,0 +1,122 @@
+//! Events that are no system calls: process ends, context switches, losses.
+
+use super::source::number;
+use crate::live::{Loss, LossCause};
+use capture_common::abi::{LossFixed, ProcExitFixed, RecordHeader, SwitchFixed};
+use capture_common::batch::Batch;
+use capture_common::encode::EventHead;
+use capture_common::event_table::code;
+
+/// Thread of events that belong to none.
+const NO_TID: i64 = -1;
+/// Name under which a loss is described in detail.
+const LOSS_NAME: &[u8] = b"capture.loss";
+/// `ratio` of drop events: no sampling takes place.
+const RATIO: u64 = 1;
+
+fn push_numbers(batch: &mut Batch, head: EventHead, values: &[u64]) {
+    let params = head.code.info().map_or(&[][..], |info| info.params);
+    debug_assert_eq!(params.len(), values.len());
+    let mut event = batch.encode(head, params.len());
+    for (param, value) in params.iter().zip(values) {
+        number(*value, param.ty, &mut event);
+    }
+    event.finish();
+}
+
+/// procexit: the wait status and its parts.
+pub(super) fn push_proc_exit(exit: &ProcExitFixed, head: EventHead, batch: &mut Batch) {
+    let status = u64::from(exit.exit_code);
+    let (ret, signal, core) = (status >> 8 & 0xff, status & 0x7f, status >> 7 & 1);
+    let values = [status, ret, signal, core, u64::from(exit.reaper_tid)];
+    push_numbers(batch, EventHead { code: code::PROCEXIT_1_E, ..head }, &values);
+}
+
+/// switch: the next thread, and what the leaving one has used.
+pub(super) fn push_switch(switch: &SwitchFixed, head: EventHead, batch: &mut Batch) {
+    let mm = &switch.mm;
+    let values = [
+        u64::from(switch.next_tid),
+        switch.maj_flt,
+        switch.min_flt,
+        u64::from(mm.vm_size_kb),
+        u64::from(mm.vm_rss_kb),
+        u64::from(mm.vm_swap_kb),
+    ];
+    push_numbers(batch, EventHead { code: code::SCHEDSWITCH_6_E, ..head }, &values);
+}
+
+/// What is known of a loss. Times are ns since 1970.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LossMark {
+    /// Why: `ring_full`, `nested`, `skipped`, `no_ring`, `sink`.
+    pub(super) cause: &'static str,
+    /// CPU, where one is known.
+    pub(super) cpu: Option<u16>,
+    pub(super) count: u64,
+    /// Of these, records that change state, and enters.
+    pub(super) stateful: u64,
+    pub(super) enters: u64,
+    /// 0 where it is not known.
+    pub(super) first_ts_ns: u64,
+    /// Also the time of the marker.
+    pub(super) last_ts_ns: u64,
+}
+
+impl LossMark {
+    /// A loss found by the collector, whose times are those of the probe's clock.
+    pub(super) fn of_probe(loss: &Loss, wall_offset_ns: i64) -> Self {
+        let wall = |mono_ns: u64| mono_ns.wrapping_add_signed(wall_offset_ns);
+        LossMark {
+            cause: match loss.cause {
+                LossCause::RingFull => "ring_full",
+                LossCause::Nested => "nested",
+                LossCause::Skipped => "skipped",
+                LossCause::NoRing => "no_ring",
+            },
+            cpu: loss.cpu.map(|cpu| cpu as u16),
+            count: loss.count,
+            stateful: loss.stateful,
+            enters: loss.enters,
+            first_ts_ns: if loss.first_ts_ns == 0 { 0 } else { wall(loss.first_ts_ns) },
+            last_ts_ns: wall(loss.ts_ns),
+        }
+    }
+
+    /// A LOSS record as it stands in a ring.
+    pub(super) fn of_record(loss: &LossFixed, header: &RecordHeader, cpu: u16, wall_offset_ns: i64) -> Self {
+        let wall = |mono_ns: u64| mono_ns.wrapping_add_signed(wall_offset_ns);
+        LossMark {
+            cause: "ring_full",
+            cpu: Some(cpu),
+            count: loss.count,
+            stateful: loss.stateful,
+            enters: loss.enters,
+            first_ts_ns: wall(loss.first_ts_ns),
+            last_ts_ns: wall(header.ts_ns),
+        }
+    }
+}
+
+/// A loss: a pair of drop events, which stock tools show, and one with all that is known.
+pub(super) fn push_loss(loss: &LossMark, batch: &mut Batch) {
+    let cpu = loss.cpu.unwrap_or(0);
+    let head = EventHead { ts_ns: loss.last_ts_ns, tid: NO_TID, cpu, code: code::DROP_E, flags: 0 };
+    push_numbers(batch, head, &[RATIO]);
+    push_numbers(batch, EventHead { code: code::DROP_X, ..head }, &[RATIO]);
+    let cpu = loss.cpu.map_or_else(|| "null".to_string(), |cpu| cpu.to_string());
+    let LossMark { cause, count, stateful, enters, first_ts_ns, last_ts_ns, .. } = loss;
+    let detail = format!(
+        "{{\"cause\":\"{cause}\",\"cpu\":{cpu},\"count\":{count},\"stateful\":{stateful},\"enters\":{enters},\
+         \"first_ts_ns\":{first_ts_ns},\"last_ts_ns\":{last_ts_ns}}}"
+    );
+    push_note(LOSS_NAME, detail.as_bytes(), loss.last_ts_ns, batch);
+}
+
+/// A note about the capture itself.
+pub(super) fn push_note(name: &[u8], data: &[u8], ts_ns: u64, batch: &mut Batch) {
+    let head = EventHead { ts_ns, tid: NO_TID, cpu: 0, code: code::ASYNCEVENT_E, flags: 0 };
+    let mut event = batch.encode(head, 3);
+    event.u32(0).text(name).bytes(data);
+    event.finish();
+}

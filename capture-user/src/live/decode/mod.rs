@@ -1,0 +1,299 @@
+//! From the probe's records to the events of capture files.
+//!
+//! [`Decoder`] takes the merged records one by one, in order, and appends to a [`Batch`]: an
+//! enter event for each ENTER record, an exit event for each EXIT record, and the events of
+//! process ends, context switches and losses. Events have the superset form: enters with the
+//! parameters of the 2022 schema, exits with those of the current one, every number at full size.
+//! What each call's parameters are is said by tables ([`rows`]); what text and numbers the
+//! kernel's constants become, by the maps of `capture_common::native`.
+//!
+//! **Invariant:** no record is turned into nothing without being counted or being one that stock
+//! tools leave out too (the exit of rt_sigreturn, the FORK record). State per thread is kept only
+//! for execs under way and is bounded.
+
+mod call;
+mod cgroup;
+mod exec;
+pub mod ia32;
+mod marks;
+mod message;
+mod poll;
+mod rows;
+mod sockaddr;
+mod sockopt;
+mod source;
+mod table;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use cgroup::{CgroupPaths, NoCgroups, SysfsCgroups};
+
+use super::Loss;
+use call::Call;
+use capture_common::abi::{
+    EnterFixed, ExecFixed, ExitFixed, ForkFixed, LossFixed, NR_NONE, ProcExitFixed, RecordHeader, RecordView,
+    Sections, SwitchFixed, kind, tag,
+};
+use capture_common::batch::Batch;
+use capture_common::encode::EventHead;
+use capture_common::event_table::code;
+use capture_common::raw_event::FLAG_STATE_ONLY;
+use marks::LossMark;
+use source::Src;
+use std::collections::HashSet;
+use table::{Entry, Side, Table};
+
+/// Most threads inside a call without a number at once; beyond that exits were lost.
+const UNNUMBERED_MAX: usize = 4096;
+
+/// What a [`Decoder`] needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct DecodeOptions {
+    /// Wall-clock time minus CLOCK_MONOTONIC, ns.
+    pub wall_offset_ns: i64,
+    /// Most bytes of payload to store in an event.
+    pub snaplen: u32,
+}
+
+/// What was decoded, and what could not be.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeCounts {
+    /// Records taken.
+    pub records: u64,
+    /// Events made of them.
+    pub events: u64,
+    /// Records of an unknown kind or shorter than their kind.
+    pub malformed: u64,
+    /// Exit records of rt_sigreturn and of calls that a tracer skipped: they have no number, and
+    /// no event, as in stock tools.
+    pub unnumbered_exits: u64,
+    /// Records lost by the probe, as declared by its LOSS records.
+    pub lost: u64,
+}
+
+/// Turns records into events; see the module's text.
+pub struct Decoder {
+    table: Table,
+    options: DecodeOptions,
+    cgroups: Box<dyn CgroupPaths>,
+    cgroup_text: Vec<u8>,
+    execs: exec::Pending,
+    /// Threads inside a call whose number does not fit a record.
+    unnumbered: HashSet<u32>,
+    counts: DecodeCounts,
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut out = f.debug_struct("Decoder");
+        out.field("options", &self.options).field("counts", &self.counts).finish_non_exhaustive()
+    }
+}
+
+impl Decoder {
+    /// A decoder for this machine's records that finds cgroup names under `/sys/fs/cgroup`.
+    pub fn new(options: DecodeOptions) -> Self {
+        Self::with_cgroups(options, Box::new(SysfsCgroups::new()))
+    }
+
+    /// A decoder that asks `cgroups` for the names of control groups.
+    pub fn with_cgroups(options: DecodeOptions, cgroups: Box<dyn CgroupPaths>) -> Self {
+        Self {
+            table: Table::new(),
+            options,
+            cgroups,
+            cgroup_text: Vec::new(),
+            execs: exec::Pending::default(),
+            unnumbered: HashSet::new(),
+            counts: DecodeCounts::default(),
+        }
+    }
+
+    /// Moves the wall clock, after a step or a suspend.
+    pub fn set_wall_offset_ns(&mut self, wall_offset_ns: i64) {
+        self.options.wall_offset_ns = wall_offset_ns;
+    }
+
+    /// What was decoded so far.
+    pub fn counts(&self) -> DecodeCounts {
+        self.counts
+    }
+
+    /// Decodes one record of the ring of `cpu` and appends its events to `batch`.
+    pub fn decode(&mut self, record: &RecordView<'_>, cpu: u16, batch: &mut Batch) {
+        let before = batch.len();
+        self.counts.records += 1;
+        if self.dispatch(record, cpu, batch).is_none() {
+            self.counts.malformed += 1;
+        }
+        self.counts.events += (batch.len() - before) as u64;
+    }
+
+    /// Appends the events that declare a loss found by the collector.
+    pub fn loss(&mut self, loss: &Loss, batch: &mut Batch) {
+        let before = batch.len();
+        self.counts.lost += loss.count;
+        marks::push_loss(&LossMark::of_probe(loss, self.options.wall_offset_ns), batch);
+        self.counts.events += (batch.len() - before) as u64;
+    }
+
+    /// Appends the events that declare events which a slow consumer did not take. Times are ns
+    /// since 1970.
+    pub fn sink_loss(&mut self, count: u64, first_ts_ns: u64, last_ts_ns: u64, batch: &mut Batch) {
+        let mark = LossMark { cause: "sink", count, first_ts_ns, last_ts_ns, ..LossMark::default() };
+        marks::push_loss(&mark, batch);
+    }
+
+    /// Appends a note about the capture itself, `data` being JSON, at `ts_ns` (ns since 1970).
+    pub fn note(&mut self, name: &[u8], data: &[u8], ts_ns: u64, batch: &mut Batch) {
+        marks::push_note(name, data, ts_ns, batch);
+    }
+
+    /// `None` when the record is not what its kind says.
+    fn dispatch(&mut self, record: &RecordView<'_>, cpu: u16, batch: &mut Batch) -> Option<()> {
+        let header = &record.header;
+        let head = self.head(header, cpu);
+        match header.kind {
+            kind::ENTER => {
+                let (fixed, sections) = record.split::<EnterFixed>()?;
+                self.enter(record, fixed, sections, head, batch);
+            }
+            kind::EXIT => {
+                let (fixed, sections) = record.split::<ExitFixed>()?;
+                self.exit(header, fixed, sections, head, batch);
+            }
+            kind::EXEC => {
+                let (fixed, sections) = record.split::<ExecFixed>()?;
+                self.exec(header, fixed, sections, head, batch);
+            }
+            kind::FORK => {
+                // Both sides of the fork have their own exit records; nothing else is stored.
+                record.split::<ForkFixed>()?;
+            }
+            kind::PROC_EXIT => {
+                let (fixed, _) = record.split::<ProcExitFixed>()?;
+                self.execs.exited(header.tid);
+                self.unnumbered.remove(&header.tid);
+                marks::push_proc_exit(&fixed, head, batch);
+            }
+            kind::SWITCH => {
+                let (fixed, _) = record.split::<SwitchFixed>()?;
+                marks::push_switch(&fixed, head, batch);
+            }
+            kind::LOSS => {
+                let (fixed, _) = record.split::<LossFixed>()?;
+                self.counts.lost += fixed.count;
+                let mark = LossMark::of_record(&fixed, header, cpu, self.options.wall_offset_ns);
+                marks::push_loss(&mark, batch);
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn head(&self, header: &RecordHeader, cpu: u16) -> EventHead {
+        EventHead {
+            ts_ns: header.ts_ns.wrapping_add_signed(self.options.wall_offset_ns),
+            tid: i64::from(header.tid),
+            cpu,
+            code: code::GENERIC_E,
+            flags: 0,
+        }
+    }
+
+    fn enter(
+        &mut self,
+        record: &RecordView<'_>,
+        fixed: EnterFixed,
+        sections: Sections<'_>,
+        head: EventHead,
+        batch: &mut Batch,
+    ) {
+        let header = record.header;
+        if header.nr == NR_NONE {
+            if self.unnumbered.len() >= UNNUMBERED_MAX {
+                self.unnumbered.clear();
+            }
+            self.unnumbered.insert(header.tid);
+        }
+        let mut call = self.call(header, fixed.args, 0, sections);
+        let entry = self.table.find(&mut call);
+        if entry.is_exec {
+            self.execs.entered(record);
+        }
+        push_side(&call, &entry, &entry.enter, head, batch);
+    }
+
+    fn exit(
+        &mut self,
+        header: &RecordHeader,
+        fixed: ExitFixed,
+        sections: Sections<'_>,
+        head: EventHead,
+        batch: &mut Batch,
+    ) {
+        if header.nr == NR_NONE && !self.unnumbered.remove(&header.tid) {
+            self.counts.unnumbered_exits += 1;
+            return;
+        }
+        let mut call = self.call(*header, fixed.args, fixed.ret, sections);
+        let entry = self.table.find(&mut call);
+        if !entry.has_task {
+            push_side(&call, &entry, &entry.exit, head, batch);
+            return;
+        }
+        let mut cgroups = std::mem::take(&mut self.cgroup_text);
+        cgroups.clear();
+        if let Some(task) = call.task() {
+            cgroup::push_cgroups(&task, self.cgroups.as_mut(), &mut cgroups);
+        }
+        let exec = if entry.is_exec { self.execs.exited(header.tid) } else { None };
+        call.cgroups = &cgroups;
+        call.exec_filename = exec.as_ref().map_or(&[], exec::Exec::path);
+        // x86 kernels let every successful exec end as execve; where one does not, files still
+        // have it so, because readers of 2022 die of the other form.
+        let side = if entry.is_exec && call.is_ok() { self.table.execve_exit() } else { entry.exit };
+        push_side(&call, &entry, &side, head, batch);
+        self.cgroup_text = cgroups;
+    }
+
+    fn exec(
+        &mut self,
+        header: &RecordHeader,
+        fixed: ExecFixed,
+        sections: Sections<'_>,
+        head: EventHead,
+        batch: &mut Batch,
+    ) {
+        let filename = sections.find_tag(tag::FILENAME).map_or(&[][..], |s| s.data);
+        let filename = filename.split(|&b| b == 0).next().unwrap_or(&[]);
+        let Some(enter) = self.execs.executed(fixed.old_tid, header.tid, filename) else { return };
+        // The thread goes on under the leader's id: tell the enter once more there, for state
+        // only, so that the exit that follows is paired with it.
+        let Some(record) = RecordView::parse(&enter) else { return };
+        let Some((enter, sections)) = record.split::<EnterFixed>() else { return };
+        let mut call = self.call(record.header, enter.args, 0, sections);
+        let entry = self.table.find(&mut call);
+        let head = EventHead { flags: FLAG_STATE_ONLY, ..head };
+        push_side(&call, &entry, &entry.enter, head, batch);
+    }
+
+    fn call<'a>(&self, header: RecordHeader, args: [u64; 6], ret: i64, sections: Sections<'a>) -> Call<'a> {
+        let snaplen = self.options.snaplen as usize;
+        Call { header, args, ret, sections, snaplen, cgroups: &[], exec_filename: &[] }
+    }
+}
+
+/// Appends one side of a call.
+fn push_side(call: &Call<'_>, entry: &Entry, side: &Side, head: EventHead, batch: &mut Batch) {
+    let mut event = batch.encode(EventHead { code: side.code, ..head }, side.params.len());
+    if entry.is_generic {
+        event.u16(entry.generic_id).u16(entry.native_nr);
+    } else {
+        for (source, param) in side.sources.iter().zip(side.params) {
+            Src::write(*source, call, param, &mut event);
+        }
+    }
+    event.finish();
+}
