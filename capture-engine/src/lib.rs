@@ -26,6 +26,7 @@
 
 pub mod catalogue;
 pub mod engine;
+pub mod event_filter;
 pub mod fields;
 pub mod format;
 mod parsers;
@@ -34,6 +35,7 @@ pub mod state;
 pub mod view;
 
 pub use engine::{Applied, Engine, Options};
+pub use event_filter::EventFilter;
 pub use state::Text;
 pub use state::containers::Container;
 pub use state::fd::{ConnState, Endpoint, FdInfo, Role, SocketInfo};

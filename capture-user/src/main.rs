@@ -1,3 +1,6 @@
-//! The binary `capture`.
+//! The binary `capture`: hands its words to the library.
 #![forbid(unsafe_code)]
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    capture_user::cli::main_with(std::env::args_os())
+}

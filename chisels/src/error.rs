@@ -55,7 +55,7 @@ pub enum ChiselError {
         /// The chisel.
         name: &'static str,
         /// Why.
-        error: filter_lang::FilterError,
+        error: Box<filter_lang::FilterError>,
     },
     /// The chisel's own output format does not compile.
     #[error("invalid format in chisel {name}: {error}")]

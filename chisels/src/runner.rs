@@ -2,14 +2,13 @@
 
 use crate::api::{Chisel, Settings};
 use crate::error::ChiselError;
-use capture_engine::EventView;
-use capture_engine::catalogue::{CompiledFilter, compile};
+use capture_engine::{EventFilter, EventView};
 
 /// A chisel ready to take events.
 #[derive(Debug)]
 pub struct Runner {
     chisel: Box<dyn Chisel>,
-    filter: Option<CompiledFilter>,
+    filter: Option<EventFilter>,
 }
 
 impl Runner {
@@ -19,7 +18,7 @@ impl Runner {
         let name = chisel.meta().name;
         let filter = match chisel.filter() {
             "" => None,
-            text => Some(compile(text).map_err(|error| ChiselError::Filter { name, error })?),
+            text => Some(EventFilter::compile(text).map_err(|error| ChiselError::Filter { name, error })?),
         };
         Ok(Runner { chisel, filter })
     }

@@ -3,15 +3,28 @@
 //! Each task is a module with `run(args)`; this file only finds the module by name.
 #![forbid(unsafe_code)]
 
+mod ci;
 mod codegen;
+mod demo;
+mod sample;
+mod shell;
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 
 type Task = (&'static str, &'static str, fn(&[String]) -> Result<()>);
 
-const TASKS: &[Task] =
-    &[("codegen", "write the tables of capture-common from its data (--check: only compare)", codegen::run)];
+const TASKS: &[Task] = &[
+    (
+        "demo",
+        "build capture, record a small web request live and replay it (offline part without root)",
+        demo::run_demo,
+    ),
+    ("test", "run all test suites and print the totals and skips", ci::test),
+    ("ci", "what CI runs: formatting, generated files, lints, docs, probe rebuild, tests", ci::run_all),
+    ("codegen", "write the tables of capture-common from its data (--check: only compare)", codegen::run),
+    ("sample", "record samples/curl.scap anew (root)", sample::run_sample),
+];
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();

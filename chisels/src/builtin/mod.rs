@@ -11,7 +11,8 @@ struct Entry {
     make: fn() -> Box<dyn Chisel>,
 }
 
-const REGISTRY: &[Entry] = &[Entry { meta: &echo_fds::META, make: || Box::new(echo_fds::EchoFds::default()) }];
+const REGISTRY: &[Entry] =
+    &[Entry { meta: &echo_fds::META, make: || Box::new(echo_fds::EchoFds::default()) }];
 
 /// All built-in chisels, sorted by category and name.
 pub fn list() -> Vec<&'static Meta> {

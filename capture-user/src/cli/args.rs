@@ -1,0 +1,257 @@
+//! What was typed: the options of `capture`, as clap parses them.
+//!
+//! Option letters are sysdig's, so that muscle memory works; everything new is a long option.
+//! What the options mean together is decided in [`super::plan`].
+
+use clap::error::ErrorKind;
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use std::ffi::OsString;
+
+const AFTER_HELP: &str = "\
+Examples:
+  capture                                       print every system call of the machine (root)
+  capture -w trace.scap                         record the whole machine until Ctrl-C (root)
+  capture -r trace.scap -pk \"proc.name=curl and fd.type in (ipv4, ipv6)\"
+  capture -r trace.scap -c echo_fds \"fd.name=/etc/resolv.conf\"
+  capture -r trace.scap -w small.scap.gz \"proc.name=nginx\"
+  ssh host capture -w - | capture -r -          record there, look here
+
+All words that are no options form the filter. Times are local; set TZ to change that.";
+
+/// System call capture and replay: what processes and containers really do.
+#[derive(Parser, Debug, Clone)]
+#[command(
+    name = "capture",
+    version,
+    infer_long_args = true,
+    disable_version_flag = true,
+    after_help = AFTER_HELP,
+    override_usage = "capture [OPTIONS] [FILTER...]"
+)]
+pub struct RawArgs {
+    /// Replay these capture files instead of watching the machine; `-` is standard input
+    #[arg(short = 'r', long = "read", alias = "readfile", value_name = "FILE")]
+    pub read: Vec<String>,
+
+    /// Write events to this file; `-` is standard output. zstd unless -z, --compress or a name
+    /// ending in .gz says otherwise
+    #[arg(short = 'w', long = "write", alias = "writefile", value_name = "FILE")]
+    pub write: Option<String>,
+
+    /// Compress the written file with gzip, as sysdig does
+    #[arg(short = 'z')]
+    pub gzip: bool,
+
+    /// Compression of the written file (sysdig reads gzip and none)
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub compress: Option<Compress>,
+
+    /// Run a chisel instead of printing events; the word after it can be its arguments
+    #[arg(short = 'c', long = "chisel", value_name = "NAME")]
+    pub chisel: Vec<String>,
+
+    /// List the chisels (-cl does the same)
+    #[arg(long)]
+    pub list_chisels: bool,
+
+    /// Bytes to keep of each buffer of a live capture (0 to 65000) [default: 80]
+    #[arg(short = 's', long, value_name = "BYTES")]
+    pub snaplen: Option<String>,
+
+    /// Stop after this many events
+    #[arg(short = 'n', long = "numevents", value_name = "COUNT")]
+    pub count: Option<String>,
+
+    /// Stop this many seconds after the first event
+    #[arg(short = 'M', value_name = "SECONDS")]
+    pub seconds: Option<String>,
+
+    /// Format of a line; c, k or m (-pc, -pk, -pm) choose one with container data
+    #[arg(short = 'p', long = "print", value_name = "FORMAT", allow_hyphen_values = true)]
+    pub print: Option<String>,
+
+    /// Time of a line: h time of day, a seconds since 1970, r since the first event, d of the
+    /// call, D since the line before
+    #[arg(short = 't', long = "timetype", value_name = "TYPE")]
+    pub time: Option<String>,
+
+    /// One JSON object a line
+    #[arg(short = 'j', long)]
+    pub json: bool,
+
+    /// Print only the text of buffers
+    #[arg(short = 'A', long)]
+    pub print_ascii: bool,
+
+    /// Print buffers in base64
+    #[arg(short = 'b', long)]
+    pub print_base64: bool,
+
+    /// Print buffers in hex
+    #[arg(short = 'x', long)]
+    pub print_hex: bool,
+
+    /// Print buffers in hex and text
+    #[arg(short = 'X', long)]
+    pub print_hex_ascii: bool,
+
+    /// Print no events
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// Do not cut buffers at 80 characters; print statistics at the end
+    #[arg(short = 'v', long)]
+    pub verbose: bool,
+
+    /// Print a table of event types by count at the end
+    #[arg(short = 'S', long)]
+    pub summary: bool,
+
+    /// Also show internal events; live also the events of capture itself
+    #[arg(short = 'D', long)]
+    pub debug: bool,
+
+    /// Do not record the users and groups of the machine
+    #[arg(short = 'E', long)]
+    pub exclude_users: bool,
+
+    /// Apply the filter to the process table that is written, too (with -r and -w)
+    #[arg(long)]
+    pub filter_proclist: bool,
+
+    /// Write out every line at once
+    #[arg(long)]
+    pub unbuffered: bool,
+
+    /// Live: leave out the enter side of calls (cheapest; no latency)
+    #[arg(long)]
+    pub no_enter: bool,
+
+    /// Live: also record context switches
+    #[arg(long)]
+    pub switches: bool,
+
+    /// Live: memory of the ring of each CPU in MiB, a power of two
+    #[arg(long, value_name = "MIB")]
+    pub buffer: Option<String>,
+
+    /// Live: show the messages of the probe (needs a debug build of it, see --probe)
+    #[arg(long)]
+    pub probe_log: bool,
+
+    /// Live: load this probe object instead of the one built in
+    #[arg(long, value_name = "FILE")]
+    pub probe: Option<std::path::PathBuf>,
+
+    /// End with exit code 3 if any event was lost
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Print the version
+    #[arg(long, action = ArgAction::Version)]
+    pub version: Option<bool>,
+
+    /// Accepted and ignored, as numbers are never turned into names
+    #[arg(short = 'N', hide = true)]
+    pub numeric: bool,
+
+    /// Words of the filter
+    #[arg(value_name = "FILTER", allow_hyphen_values = false)]
+    pub words: Vec<String>,
+
+    /// For each chisel, how many of `words` stand before it and whether one stands right after.
+    #[arg(skip)]
+    pub chisel_places: Vec<ChiselPlace>,
+}
+
+/// Where a `-c NAME` stands among the words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChiselPlace {
+    /// Index in `words` of the word right after it, if one stands there.
+    pub next_word: Option<usize>,
+}
+
+/// `--compress`.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compress {
+    /// Checksummed zstd frames.
+    Zstd,
+    /// One gzip stream.
+    Gzip,
+    /// Nothing.
+    None,
+}
+
+impl RawArgs {
+    /// Parses a command line, program name first.
+    ///
+    /// The error carries what to print and where; `--help` and `--version` come back as errors
+    /// of their own kind.
+    pub fn parse_words<I, T>(words: I) -> Result<RawArgs, clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let matches = RawArgs::command().try_get_matches_from(words)?;
+        let mut args = RawArgs::from_arg_matches(&matches)?;
+        let words: Vec<usize> = matches.indices_of("words").map(Iterator::collect).unwrap_or_default();
+        args.chisel_places = matches
+            .indices_of("chisel")
+            .into_iter()
+            .flatten()
+            .map(|at| ChiselPlace { next_word: words.iter().position(|&w| w == at + 1) })
+            .collect();
+        Ok(args)
+    }
+}
+
+/// Exit code for a failed parse: help and version are no failures.
+pub fn exit_code(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => 0,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> RawArgs {
+        RawArgs::parse_words(std::iter::once("capture").chain(line.split(' '))).unwrap()
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        RawArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn sysdig_spellings() {
+        let args = parse("-s8192 -pk -zw f -r a -r b proc.name=x and -q evt.type=open");
+        assert_eq!(args.snaplen.as_deref(), Some("8192"));
+        assert_eq!(args.print.as_deref(), Some("k"));
+        assert!(args.gzip && args.quiet);
+        assert_eq!(args.write.as_deref(), Some("f"));
+        assert_eq!(args.read, ["a", "b"]);
+        assert_eq!(args.words.join(" "), "proc.name=x and evt.type=open");
+        assert!(parse("-NA -r x").print_ascii);
+        assert!(parse("--numev 3").count.is_some());
+    }
+
+    #[test]
+    fn the_word_after_a_chisel_is_known() {
+        let next = |line: &str| parse(line).chisel_places.iter().map(|p| p.next_word).collect::<Vec<_>>();
+        assert_eq!(next("-c echo_fds fd.type=ipv4 -r f"), [Some(0)]);
+        assert_eq!(next("-c echo_fds -r f fd.type=ipv4"), [None]);
+        assert_eq!(next("evt.type=open -c spy_port 80 fd.num=3"), [Some(1)]);
+        assert_eq!(next("-r f -c a -c b x"), [None, Some(0)]);
+    }
+
+    #[test]
+    fn wrong_options_fail_with_one() {
+        let error = RawArgs::parse_words(["capture", "--bogus"]).unwrap_err();
+        assert_eq!(exit_code(&error), 1);
+        assert_eq!(exit_code(&RawArgs::parse_words(["capture", "-h"]).unwrap_err()), 0);
+    }
+}

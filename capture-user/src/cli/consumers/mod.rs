@@ -1,0 +1,54 @@
+//! Where events end: lines, chisels, a file, a table of counts. One file each.
+
+mod chisel;
+mod file;
+mod lines;
+mod stdout;
+mod summary;
+
+pub use chisel::ChiselConsumer;
+pub use file::FileConsumer;
+pub use lines::LineConsumer;
+pub use summary::SummaryConsumer;
+
+use super::error::CliError;
+use capture_common::{Batch, Snapshot};
+use capture_engine::EventView;
+use capture_file::WriteStats;
+
+/// One event on its way to the consumers.
+#[derive(Clone, Copy)]
+pub struct Event<'a> {
+    /// The event and the state around it.
+    pub view: EventView<'a>,
+    /// The batch that holds it.
+    pub batch: &'a Batch,
+    /// Its index there.
+    pub at: usize,
+    /// Whether it passed the filter.
+    pub matched: bool,
+}
+
+/// Takes events. Calls come in the order of the methods.
+pub trait Consumer {
+    /// A section begins.
+    fn section(&mut self, _snapshot: &Snapshot) -> Result<(), CliError> {
+        Ok(())
+    }
+
+    /// Takes one event.
+    fn event(&mut self, event: &Event<'_>) -> Result<(), CliError>;
+
+    /// Takes a batch as a whole, when nobody needs to look at its events.
+    fn whole_batch(&mut self, _batch: &Batch) -> Result<(), CliError> {
+        Ok(())
+    }
+
+    /// The source has nothing at the moment, or a batch is over: write out what waits.
+    fn pause(&mut self) -> Result<(), CliError> {
+        Ok(())
+    }
+
+    /// The stream is over. What was written, for those that write a file.
+    fn end(&mut self) -> Result<Option<WriteStats>, CliError>;
+}

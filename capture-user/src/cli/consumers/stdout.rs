@@ -1,0 +1,39 @@
+//! Standard output through one reused buffer.
+
+use crate::cli::error::CliError;
+use std::io::Write;
+
+/// Bytes that may wait before they are written out.
+const FULL_BYTES: usize = 64 << 10;
+
+/// Collects text and writes it in large pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Stdout {
+    /// What waits to be written; append here.
+    pub(crate) buffer: Vec<u8>,
+    /// Write out after every line.
+    pub(crate) unbuffered: bool,
+}
+
+impl Stdout {
+    /// Called after something was appended.
+    #[inline]
+    pub(crate) fn appended(&mut self) -> Result<(), CliError> {
+        if self.buffer.len() >= FULL_BYTES || (self.unbuffered && !self.buffer.is_empty()) {
+            self.flush()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes out what waits.
+    pub(crate) fn flush(&mut self) -> Result<(), CliError> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(&self.buffer).and_then(|()| out.flush());
+        self.buffer.clear();
+        written.map_err(CliError::Stdout)
+    }
+}

@@ -1,0 +1,70 @@
+//! Errors of the command line, and the exit codes they end in.
+
+use capture_common::stream::StreamError;
+use std::io;
+
+/// What ended the run early.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// Options that do not go together.
+    #[error("{0}\nTry `capture --help`.")]
+    Usage(String),
+    /// An option's value does not parse.
+    #[error("{option} {value:?}: expected {expected}")]
+    Value {
+        /// The option.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What would do.
+        expected: String,
+    },
+    /// The filter does not compile. The text holds the caret and the reason.
+    #[error("{0}")]
+    Filter(#[from] Box<filter_lang::FilterError>),
+    /// The format does not compile.
+    #[error("-p: {0}")]
+    Format(#[from] capture_engine::format::FormatError),
+    /// A chisel does not exist, or its arguments are wrong, or it failed.
+    #[error("{0}")]
+    Chisel(#[from] chisels::ChiselError),
+    /// The live capture cannot start or failed.
+    #[error("{0}")]
+    Live(#[from] crate::live::LiveError),
+    /// A source or a sink failed.
+    #[error("{0}")]
+    Stream(StreamError),
+    /// Standard output failed (a reader that went away is no error).
+    #[error("writing to standard output: {0}")]
+    Stdout(#[source] io::Error),
+    /// `--strict`, and events are missing.
+    #[error("{0} events were lost (--strict)")]
+    Lost(u64),
+    /// The operating system refused something.
+    #[error("{what}: {error}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl CliError {
+    pub(crate) fn usage(text: impl Into<String>) -> Self {
+        CliError::Usage(text.into())
+    }
+
+    pub(crate) fn value(option: &'static str, value: &str, expected: String) -> Self {
+        CliError::Value { option, value: value.to_string(), expected }
+    }
+
+    /// Exit code of the program.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            CliError::Lost(_) => 3,
+            _ => 1,
+        }
+    }
+}

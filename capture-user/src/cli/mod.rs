@@ -1,0 +1,53 @@
+//! The command line of `capture`.
+//!
+//! [`args`] is what was typed, [`plan`] what it means, [`session`] carries it out with
+//! [`consumers`] at its end. Nothing here knows how events are made.
+
+pub mod args;
+pub mod consumers;
+pub mod error;
+pub mod plan;
+mod proclist;
+mod report;
+pub mod session;
+pub mod signals;
+
+use args::RawArgs;
+use error::CliError;
+use plan::Plan;
+use std::ffi::OsString;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The whole program: parses the words (program name first), runs, reports.
+pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match RawArgs::parse_words(words) {
+        Ok(args) => args,
+        Err(error) => {
+            // A reader of the help text that went away is no error.
+            let _ = error.print();
+            return ExitCode::from(args::exit_code(&error));
+        }
+    };
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to try if stderr is gone, too.
+            let _ = writeln!(std::io::stderr(), "capture: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(args: RawArgs) -> Result<(), CliError> {
+    if args.list_chisels || args.chisel.iter().any(|name| name == "l") {
+        return report::list_chisels();
+    }
+    session::run(Plan::new(args)?)
+}
+
+/// Whether the reader of our standard output went away, which ends a run in order.
+fn is_broken_pipe(error: &CliError) -> bool {
+    matches!(error, CliError::Stdout(io) if io.kind() == std::io::ErrorKind::BrokenPipe)
+}

@@ -1,0 +1,121 @@
+//! What is said besides events: the summary at the end (stderr) and the list of chisels.
+
+use super::error::CliError;
+use crate::live::source::LiveStats;
+use capture_engine::Counters;
+use capture_file::WriteStats;
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+/// Columns of `-cl`: name, then the short description cut into lines.
+const NAME_WIDTH: usize = 16;
+const TEXT_WIDTH: usize = 63;
+
+/// `-cl`: chisels by category.
+pub(crate) fn list_chisels() -> Result<(), CliError> {
+    let mut out = String::new();
+    let mut category = "";
+    for meta in chisels::list() {
+        if meta.category != category {
+            category = meta.category;
+            let title = format!("Category: {category}");
+            let _ = writeln!(out, "\n{title}\n{}", "-".repeat(title.len()));
+        }
+        let mut name = meta.name;
+        if name.len() >= NAME_WIDTH {
+            let _ = writeln!(out, "{name}");
+            name = "";
+        }
+        for line in wrap(meta.short, TEXT_WIDTH) {
+            let _ = writeln!(out, "{name:<NAME_WIDTH$}{line}");
+            name = "";
+        }
+    }
+    std::io::stdout().lock().write_all(out.as_bytes()).map_err(CliError::Stdout)
+}
+
+/// Cuts text at blanks into lines of at most `width` bytes.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_string()),
+        }
+    }
+    lines
+}
+
+/// The end of a live capture: events, bytes, drops, per CPU.
+pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
+    let mut out = String::new();
+    let _ = writeln!(out, "{} events in {:.1} s", live.events, live.seconds);
+    if let Some(w) = written {
+        let _ = writeln!(
+            out,
+            "written: {} events, {} bytes of blocks in {} bytes of file",
+            w.events, w.raw_bytes, w.file_bytes
+        );
+        if w.cut_strings > 0 {
+            let _ = writeln!(out, "cut: {} long strings of the process table", w.cut_strings);
+        }
+    }
+    let _ = writeln!(
+        out,
+        "{:>4} {:>12} {:>12} {:>10} {:>10} {:>10}",
+        "cpu", "seen", "recorded", "dropped", "nested", "own"
+    );
+    for cpu in live.cpus() {
+        let _ = writeln!(
+            out,
+            "{:>4} {:>12} {:>12} {:>10} {:>10} {:>10}",
+            cpu.cpu, cpu.seen, cpu.written, cpu.dropped, cpu.nested_lost, cpu.self_excluded
+        );
+    }
+    let c = &live.capture;
+    let dropped: u64 = c.cpus.iter().map(|c| c.dropped + c.nested_lost).sum();
+    let _ = writeln!(
+        out,
+        "lost: {} ({dropped} found no room in a ring, {} skipped by the kernel, {} on CPUs without a ring, {} not taken by a slow output)",
+        live.lost(),
+        c.skipped,
+        c.without_ring,
+        live.sink_lost
+    );
+    if c.late > 0 {
+        let _ = writeln!(out, "late: {} records, their times raised to keep the order", c.late);
+    }
+    // The summary is a courtesy: a closed stderr does not make a good capture a failed one.
+    let _ = std::io::stderr().write_all(out.as_bytes());
+}
+
+/// `-v` after a replay.
+pub(crate) fn replay_summary(events: u64, counters: &Counters) {
+    let mut out = format!("{events} events\n");
+    let notes = [
+        (counters.unknown_codes, "events of unknown types"),
+        (counters.unpaired_exits, "exits without their enter"),
+        (counters.fake_threads, "threads known by their events only"),
+    ];
+    for (count, what) in notes {
+        if count > 0 {
+            let _ = writeln!(out, "{count} {what}");
+        }
+    }
+    // As above.
+    let _ = std::io::stderr().write_all(out.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrapping() {
+        assert_eq!(wrap("a bb ccc", 4), ["a bb", "ccc"]);
+        assert_eq!(wrap("toolongword x", 4), ["toolongword", "x"]);
+    }
+}

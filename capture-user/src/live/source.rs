@@ -1,0 +1,306 @@
+//! [`LiveSource`]: the running kernel as an [`EventSource`].
+//!
+//! A thread of its own drains the rings and decodes; what it makes waits in a queue bounded by
+//! bytes. A consumer that stops taking (a stalled terminal, a full disk) therefore never blocks
+//! the drain: batches that find the queue full are dropped, counted as sink loss, and declared in
+//! the stream at the place where they are missing.
+//!
+//! The probe is attached first and the snapshot taken after, while events already queue up:
+//! nothing falls between the two.
+
+use super::decode::{DecodeOptions, Decoder};
+use super::{CaptureStats, ClockEvent, Collector, CpuStats, Item, LiveError, LiveOptions};
+use capture_common::stream::StreamError;
+use capture_common::{Batch, EventSource, Next, Snapshot};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// A batch is handed over when it holds this many bytes, or at the end of a drain.
+const BATCH_BYTES: usize = 1 << 20;
+/// Bytes of events that may wait for the consumer.
+const QUEUE_BYTES: usize = 128 << 20;
+/// How often the clocks are compared.
+const CLOCK_LOOK: Duration = Duration::from_secs(1);
+/// How long [`LiveSource::next`] waits before it answers [`Next::Idle`].
+const IDLE: Duration = Duration::from_millis(100);
+
+/// How to capture.
+#[derive(Clone, Debug, Default)]
+pub struct SourceOptions {
+    /// What the probe records and how the rings are sized.
+    pub live: LiveOptions,
+}
+
+/// Counts of a live capture that ended.
+#[derive(Clone, Debug, Default)]
+pub struct LiveStats {
+    /// Events handed to the consumer.
+    pub events: u64,
+    /// Events that the consumer did not take in time.
+    pub sink_lost: u64,
+    /// Length of the capture in seconds.
+    pub seconds: f64,
+    /// What the collector counted.
+    pub capture: CaptureStats,
+}
+
+impl LiveStats {
+    /// By CPU.
+    pub fn cpus(&self) -> &[CpuStats] {
+        &self.capture.cpus
+    }
+
+    /// All that is missing from the stream.
+    pub fn lost(&self) -> u64 {
+        self.capture.lost() + self.sink_lost
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    stop: AtomicBool,
+    queued_bytes: AtomicUsize,
+    sink_lost: AtomicU64,
+}
+
+/// A capture under way.
+#[derive(Debug)]
+pub struct LiveSource {
+    snapshot: Option<Box<Snapshot>>,
+    batches: Receiver<Batch>,
+    used: Sender<Batch>,
+    shared: Arc<Shared>,
+    pump: Option<JoinHandle<Result<CaptureStats, LiveError>>>,
+    started: Instant,
+    stats: LiveStats,
+}
+
+impl LiveSource {
+    /// Loads and attaches the probe, starts to drain it, and takes the start snapshot.
+    ///
+    /// # Errors
+    /// What is missing or what the kernel refused, in one sentence.
+    pub fn open(options: &SourceOptions) -> Result<LiveSource, LiveError> {
+        let started = Instant::now();
+        let mut collector = Collector::open(&options.live)?;
+        let decoder = Decoder::new(DecodeOptions {
+            wall_offset_ns: collector.clock().offset_ns(),
+            snaplen: options.live.probe.snaplen,
+        });
+        let shared = Arc::new(Shared::default());
+        let (batch_tx, batches) = channel();
+        let (used, used_rx) = channel();
+        let pump = Pump {
+            collector,
+            decoder,
+            queue: Queue {
+                batches: batch_tx,
+                used: used_rx,
+                shared: shared.clone(),
+                missing: None,
+                is_closed: false,
+                last_ts_ns: 0,
+            },
+            clock_looked: Instant::now(),
+        };
+        let pump = std::thread::Builder::new()
+            .name("capture-drain".into())
+            .spawn(move || pump.run())
+            .map_err(|source| LiveError::Os { what: "starting the drain thread", source })?;
+        let snapshot = start_snapshot().inspect_err(|_| shared.stop.store(true, Ordering::Relaxed))?;
+        Ok(LiveSource {
+            snapshot: Some(Box::new(snapshot)),
+            batches,
+            used,
+            shared,
+            pump: Some(pump),
+            started,
+            stats: LiveStats::default(),
+        })
+    }
+
+    /// Asks for the end: recording stops, what was recorded is still delivered.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the capture, dropping what is still under way, and returns its counts.
+    ///
+    /// # Errors
+    /// What the drain thread failed of.
+    pub fn close(mut self) -> Result<LiveStats, LiveError> {
+        self.stop();
+        // Batches that were not taken are of no interest any more.
+        let mut stats = std::mem::take(&mut self.stats);
+        if let Some(pump) = self.pump.take() {
+            stats.capture = join(pump)?;
+        }
+        stats.sink_lost = self.shared.sink_lost.load(Ordering::Relaxed);
+        stats.seconds = self.started.elapsed().as_secs_f64();
+        Ok(stats)
+    }
+}
+
+fn join(pump: JoinHandle<Result<CaptureStats, LiveError>>) -> Result<CaptureStats, LiveError> {
+    pump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+impl EventSource for LiveSource {
+    fn next(&mut self, batch: &mut Batch) -> Result<Next, StreamError> {
+        if let Some(snapshot) = self.snapshot.take() {
+            return Ok(Next::Section(snapshot));
+        }
+        match self.batches.recv_timeout(IDLE) {
+            Ok(fresh) => {
+                self.shared.queued_bytes.fetch_sub(fresh.bytes().len(), Ordering::Relaxed);
+                self.stats.events += fresh.len() as u64;
+                let mut old = std::mem::replace(batch, fresh);
+                old.clear();
+                // A pump that ended has no use for it.
+                let _ = self.used.send(old);
+                Ok(Next::Events)
+            }
+            Err(RecvTimeoutError::Timeout) => Ok(Next::Idle),
+            Err(RecvTimeoutError::Disconnected) => Ok(Next::End),
+        }
+    }
+}
+
+/// The drain thread.
+struct Pump {
+    collector: Collector,
+    decoder: Decoder,
+    queue: Queue,
+    clock_looked: Instant,
+}
+
+impl Pump {
+    fn run(mut self) -> Result<CaptureStats, LiveError> {
+        let mut batch = self.queue.empty_batch();
+        loop {
+            let (decoder, queue) = (&mut self.decoder, &mut self.queue);
+            let pause = self.collector.drain(&mut |item| take(item, decoder, queue, &mut batch))?;
+            self.queue.send(&mut batch, &mut self.decoder);
+            if self.queue.shared.stop.load(Ordering::Relaxed) || self.queue.is_closed {
+                break;
+            }
+            self.look_at_clock(&mut batch)?;
+            std::thread::sleep(pause);
+        }
+        let (decoder, queue) = (&mut self.decoder, &mut self.queue);
+        self.collector.finish(&mut |item| take(item, decoder, queue, &mut batch))?;
+        self.queue.send(&mut batch, &mut self.decoder);
+        self.queue.declare_missing(&mut batch, &mut self.decoder);
+        Ok(self.collector.stats())
+    }
+
+    fn look_at_clock(&mut self, batch: &mut Batch) -> Result<(), LiveError> {
+        if self.clock_looked.elapsed() < CLOCK_LOOK {
+            return Ok(());
+        }
+        self.clock_looked = Instant::now();
+        let clock = self.collector.clock();
+        let Some(event) = clock.check()? else { return Ok(()) };
+        let offset_ns = clock.offset_ns();
+        // Not the present time: records older than that are still to come.
+        let ts_ns = clock.wall_ns(self.queue.last_ts_ns);
+        let note = match event {
+            ClockEvent::Stepped { by_ns } => format!("{{\"stepped_ns\":{by_ns}}}"),
+            ClockEvent::Suspended { for_ns } => format!("{{\"suspended_ns\":{for_ns}}}"),
+        };
+        self.decoder.set_wall_offset_ns(offset_ns);
+        self.decoder.note(b"capture.clock", note.as_bytes(), ts_ns, batch);
+        Ok(())
+    }
+}
+
+fn take(item: Item<'_>, decoder: &mut Decoder, queue: &mut Queue, batch: &mut Batch) {
+    match item {
+        Item::Record(record) => {
+            let mut view = record.view;
+            view.header.ts_ns = record.ts_ns;
+            queue.last_ts_ns = record.ts_ns;
+            decoder.decode(&view, record.cpu as u16, batch);
+        }
+        Item::Loss(loss) => decoder.loss(&loss, batch),
+    }
+    if batch.bytes().len() >= BATCH_BYTES {
+        queue.send(batch, decoder);
+    }
+}
+
+/// Events that found the queue full.
+#[derive(Clone, Copy)]
+struct Missing {
+    count: u64,
+    first_ts_ns: u64,
+    last_ts_ns: u64,
+}
+
+/// The bounded way to the consumer.
+struct Queue {
+    batches: Sender<Batch>,
+    used: Receiver<Batch>,
+    shared: Arc<Shared>,
+    missing: Option<Missing>,
+    /// The consumer went away.
+    is_closed: bool,
+    /// CLOCK_MONOTONIC of the last record taken.
+    last_ts_ns: u64,
+}
+
+impl Queue {
+    fn empty_batch(&self) -> Batch {
+        match self.used.try_recv() {
+            Ok(batch) => batch,
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Batch::new(),
+        }
+    }
+
+    /// Hands the batch over, or drops it where the queue is full. It is empty afterwards.
+    fn send(&mut self, batch: &mut Batch, decoder: &mut Decoder) {
+        if batch.is_empty() {
+            return;
+        }
+        let len = batch.bytes().len();
+        if self.shared.queued_bytes.load(Ordering::Relaxed) + len > QUEUE_BYTES {
+            self.miss(batch);
+            return;
+        }
+        if self.missing.is_some() {
+            let mut mark = self.empty_batch();
+            self.declare_missing(&mut mark, decoder);
+        }
+        let fresh = self.empty_batch();
+        self.pass(std::mem::replace(batch, fresh));
+    }
+
+    fn pass(&mut self, batch: Batch) {
+        self.shared.queued_bytes.fetch_add(batch.bytes().len(), Ordering::Relaxed);
+        self.is_closed |= self.batches.send(batch).is_err();
+    }
+
+    fn miss(&mut self, batch: &mut Batch) {
+        let times = batch.get(0).zip(batch.get(batch.len() - 1)).map(|(a, b)| (a.ts_ns, b.ts_ns));
+        let (first, last) = times.unwrap_or_default();
+        let missing = self.missing.get_or_insert(Missing { count: 0, first_ts_ns: first, last_ts_ns: last });
+        missing.count += batch.len() as u64;
+        missing.last_ts_ns = last;
+        self.shared.sink_lost.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        batch.clear();
+    }
+
+    /// Puts a marker for what is missing into the stream.
+    fn declare_missing(&mut self, mark: &mut Batch, decoder: &mut Decoder) {
+        let Some(missing) = self.missing.take() else { return };
+        decoder.sink_loss(missing.count, missing.first_ts_ns, missing.last_ts_ns, mark);
+        self.pass(std::mem::take(mark));
+    }
+}
+
+fn start_snapshot() -> Result<Snapshot, LiveError> {
+    Ok(Snapshot { dialect: capture_common::snapshot::Dialect::Superset, ..Snapshot::default() })
+}

@@ -1,0 +1,190 @@
+//! `cargo xtask bench live`: what capturing adds to a system call, in one paired run.
+//!
+//! One process, one looping thread pinned to a CPU of its own. The variants (bare, an empty exit
+//! program, capture without and with enter records) take turns for a few milliseconds each, many
+//! times, so that a noisy machine hits all alike; a consumer on another CPU drains the rings as a
+//! capture would. Printed per call: the best decile of each variant, what it adds to the bare call,
+//! and that as a multiple of e, what the empty program adds.
+
+use anyhow::{Context, Result, bail};
+use capture_user::live::{Collector, Item, LiveOptions, Part, ProbeOptions};
+use std::{
+    fs::File,
+    os::fd::{AsRawFd, RawFd},
+    sync::mpsc,
+    time::Instant,
+};
+
+/// Measured calls and the limits, in multiples of e, without and with enter records.
+const CALLS: [Call; 5] = [
+    Call { name: "getppid", kind: Kind::Getppid, limits: Some((2.1, 3.1)) },
+    Call { name: "close(-1)", kind: Kind::Close, limits: Some((2.1, 3.1)) },
+    Call { name: "read 1 B", kind: Kind::Read, limits: None },
+    Call { name: "write 80 B", kind: Kind::Write(80), limits: Some((3.9, 4.8)) },
+    Call { name: "write 1 KB", kind: Kind::Write(1024), limits: None },
+];
+
+const VARIANTS: [(&str, &[Part]); 4] = [
+    ("bare", &[]),
+    ("empty tp_btf exit", &[Part::Empty]),
+    ("capture --no-enter", &[Part::Exit]),
+    ("capture", &[Part::Exit, Part::Enter]),
+];
+
+const ROUNDS: usize = 12;
+const BATCHES: usize = 12;
+const PER_BATCH: u32 = 500;
+
+#[derive(Clone, Copy)]
+struct Call {
+    name: &'static str,
+    kind: Kind,
+    limits: Option<(f64, f64)>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Getppid,
+    Close,
+    Read,
+    Write(usize),
+}
+
+/// Runs the benchmark; `--check` fails when a limit is broken.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let check = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => false,
+        ["--check"] => true,
+        _ => bail!("usage: cargo xtask bench live [--check]"),
+    };
+    // Snaplen above the largest write, so that 1 KB is copied whole.
+    let parts = vec![Part::Exit, Part::Enter, Part::Empty];
+    let probe = ProbeOptions { snaplen: 8192, exclude_self: false, parts, ..ProbeOptions::default() };
+    let mut collector = Collector::open(&LiveOptions { probe }).context("loading the probe")?;
+    for part in [Part::Exit, Part::Enter, Part::Empty] {
+        collector.probe().detach(part)?;
+    }
+    let looper = Looper::start()?;
+    pin(0);
+    let mut broken = Vec::new();
+    println!("ns per call, best decile of {} batches of {PER_BATCH}; e = what an empty exit program adds", ROUNDS * BATCHES);
+    for call in CALLS {
+        let times = measure(&mut collector, &looper, call.kind)?;
+        broken.extend(report(&call, &times));
+    }
+    if check && !broken.is_empty() {
+        bail!("over the limit: {}", broken.join(", "));
+    }
+    Ok(())
+}
+
+/// Best-decile ns per call of each variant.
+fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<[f64; 4]> {
+    let mut times: [Vec<f64>; 4] = Default::default();
+    for _ in 0..ROUNDS {
+        for ((_, parts), times) in VARIANTS.iter().zip(&mut times) {
+            for part in *parts {
+                collector.probe().attach(*part)?;
+            }
+            looper.work.send(kind)?;
+            let batches = loop {
+                collector.drain(&mut |item: Item<'_>| drop(std::hint::black_box(item)))?;
+                match looper.done.try_recv() {
+                    Ok(batches) => break batches,
+                    Err(mpsc::TryRecvError::Empty) => {}
+                    Err(e) => return Err(e).context("the looping thread died"),
+                }
+            };
+            times.extend(batches);
+            for part in *parts {
+                collector.probe().detach(*part)?;
+            }
+        }
+    }
+    Ok(times.map(|mut t| {
+        t.sort_by(f64::total_cmp);
+        t[t.len() / 10]
+    }))
+}
+
+/// Prints one call's table; returns the broken limits.
+fn report(call: &Call, times: &[f64; 4]) -> Vec<String> {
+    let [bare, empty, ..] = *times;
+    let e = empty - bare;
+    println!("\n{:<12} e = {e:.0} ns", call.name);
+    let limits = call.limits.map_or([None, None], |(exit, both)| [Some(exit), Some(both)]);
+    let mut broken = Vec::new();
+    for (i, ((name, _), ns)) in VARIANTS.iter().zip(times).enumerate() {
+        let multiple = (ns - bare) / e;
+        let limit = if i >= 2 { limits[i - 2] } else { None };
+        let verdict = match limit {
+            Some(limit) if multiple > limit => {
+                broken.push(format!("{} {name}: {multiple:.2} e, limit {limit}", call.name));
+                format!("  limit {limit} BROKEN")
+            }
+            Some(limit) => format!("  limit {limit}"),
+            None => String::new(),
+        };
+        println!("  {name:<20} {ns:7.1}  +{:6.1}  {multiple:5.2} e{verdict}", ns - bare);
+    }
+    broken
+}
+
+/// The thread that makes the calls.
+struct Looper {
+    work: mpsc::Sender<Kind>,
+    done: mpsc::Receiver<Vec<f64>>,
+}
+
+impl Looper {
+    fn start() -> Result<Self> {
+        let (work, todo) = mpsc::channel();
+        let (results, done) = mpsc::channel();
+        let null = File::options().write(true).open("/dev/null")?;
+        let zero = File::open("/dev/zero")?;
+        std::thread::spawn(move || {
+            pin(1);
+            let mut buffer = vec![7u8; 8192];
+            let (null, zero) = (null.as_raw_fd(), zero.as_raw_fd());
+            while let Ok(kind) = todo.recv() {
+                batch(kind, null, zero, &mut buffer);
+                let times = (0..BATCHES).map(|_| batch(kind, null, zero, &mut buffer)).collect();
+                if results.send(times).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { work, done })
+    }
+}
+
+/// ns per call of one batch.
+#[expect(unsafe_code, reason = "the measured calls are raw ones, without a wrapper's cost")]
+fn batch(kind: Kind, null: RawFd, zero: RawFd, buffer: &mut [u8]) -> f64 {
+    let started = Instant::now();
+    for _ in 0..PER_BATCH {
+        // SAFETY: the buffer is larger than any length here; -1 is no descriptor.
+        unsafe {
+            match kind {
+                Kind::Getppid => libc::syscall(libc::SYS_getppid),
+                Kind::Close => libc::syscall(libc::SYS_close, -1),
+                Kind::Read => libc::syscall(libc::SYS_read, zero, buffer.as_mut_ptr(), 1),
+                Kind::Write(len) => libc::syscall(libc::SYS_write, null, buffer.as_ptr(), len),
+            };
+        }
+    }
+    started.elapsed().as_nanos() as f64 / f64::from(PER_BATCH)
+}
+
+/// Pins the calling thread to a CPU and raises its priority as far as allowed; on a machine with
+/// one CPU both threads share it.
+#[expect(unsafe_code, reason = "sched_setaffinity has no safe form in std")]
+fn pin(cpu: usize) {
+    // SAFETY: a zeroed set is an empty one; the calls take its address and size.
+    unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::CPU_SET(cpu, &mut set);
+        libc::sched_setaffinity(0, size_of_val(&set), &raw const set);
+        libc::setpriority(libc::PRIO_PROCESS, 0, -20);
+    }
+}

@@ -1,0 +1,78 @@
+//! `cargo xtask ci` and `cargo xtask test`: what a change has to pass.
+//!
+//! Live tests need root and a kernel with BTF; where they cannot run they say so on stderr and
+//! in the file named by `CAPTURE_SKIP_LOG`, which is how the totals at the end count them.
+
+use crate::shell::{cargo, run};
+use anyhow::{Result, bail};
+use std::process::Command;
+use std::time::Instant;
+
+/// One step of the check.
+struct Step {
+    name: &'static str,
+    run: fn() -> Result<()>,
+}
+
+const STEPS: &[Step] = &[
+    Step { name: "formatting", run: fmt },
+    Step { name: "generated files", run: || crate::codegen::run(&["--check".to_string()]) },
+    Step { name: "lints", run: clippy },
+    Step { name: "documentation", run: docs },
+    Step { name: "probe rebuild", run: || crate::ebpf::run(&["--check".to_string()]) },
+    Step { name: "tests", run: || test(&[]) },
+    Step { name: "examples", run: examples },
+];
+
+/// Entry point of `ci`.
+pub(crate) fn run_all(_: &[String]) -> Result<()> {
+    let mut failed = Vec::new();
+    let mut times = Vec::new();
+    for step in STEPS {
+        eprintln!("\n=== {} ===", step.name);
+        let start = Instant::now();
+        if let Err(error) = (step.run)() {
+            eprintln!("{}: FAILED: {error:#}", step.name);
+            failed.push(step.name);
+        }
+        times.push(format!("{} {:.0} s", step.name, start.elapsed().as_secs_f64()));
+    }
+    eprintln!("\nsteps: {}", times.join(", "));
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    eprintln!("all steps passed");
+    Ok(())
+}
+
+fn fmt() -> Result<()> {
+    run(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn docs() -> Result<()> {
+    run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn examples() -> Result<()> {
+    run(&mut cargo(&["build", "--workspace", "--examples", "--quiet"]))
+}
+
+/// Entry point of `test`: all suites, then the totals and the skips.
+pub(crate) fn test(args: &[String]) -> Result<()> {
+    let log = crate::repo_root().join("target").join("skipped.txt");
+    std::fs::create_dir_all(crate::repo_root().join("target"))?;
+    std::fs::write(&log, "")?;
+    let mut command: Command = cargo(&["test", "--workspace", "--no-fail-fast", "--profile", "checked"]);
+    command.args(args).env("CAPTURE_SKIP_LOG", &log);
+    let result = run(&mut command);
+    let skipped = std::fs::read_to_string(&log)?;
+    eprintln!("\nskipped tests: {}", skipped.lines().count());
+    for line in skipped.lines() {
+        eprintln!("  {line}");
+    }
+    result
+}
