@@ -45,14 +45,14 @@ fn put_path(record: Record, task: u64, tag: u8, dentry: u64, mount: u64) {
     let Some(at) = record.section() else { return };
     // SAFETY: the map's value.
     let pos = unsafe { read_volatile(&raw const (*scratch).loop_state[0]) } & (BUFFER - 1);
-    let mut len = BUFFER - pos;
+    let mut len = BUFFER - 1 - pos;
     let mut flags = if complete { 0 } else { section_flag::TRUNCATED };
     if len > STR_MAX as u64 {
         len = STR_MAX as u64;
         flags = section_flag::TRUNCATED;
     }
     let text = scratch as u64 + pos;
-    if pos == 0 || !probe_into(body(at), len, text) {
+    if !probe_into(body(at), len, text) {
         flags = section_flag::FAULT;
         len = 0;
     }

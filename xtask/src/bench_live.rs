@@ -67,7 +67,10 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let looper = Looper::start()?;
     pin(0);
     let mut broken = Vec::new();
-    println!("ns per call, best decile of {} batches of {PER_BATCH}; e = what an empty exit program adds", ROUNDS * BATCHES);
+    println!(
+        "ns per call, best decile of {} batches of {PER_BATCH}; e = what an empty exit program adds",
+        ROUNDS * BATCHES
+    );
     for call in CALLS {
         let times = measure(&mut collector, &looper, call.kind)?;
         broken.extend(report(&call, &times));
@@ -88,7 +91,9 @@ fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<[f6
             }
             looper.work.send(kind)?;
             let batches = loop {
-                collector.drain(&mut |item: Item<'_>| drop(std::hint::black_box(item)))?;
+                collector.drain(&mut |item: Item<'_>| {
+                    std::hint::black_box(&item);
+                })?;
                 match looper.done.try_recv() {
                     Ok(batches) => break batches,
                     Err(mpsc::TryRecvError::Empty) => {}

@@ -68,7 +68,9 @@ fn check() -> Result<()> {
         "the probe's sources changed after {OBJECT} was built: run `cargo xtask ebpf` and commit the object"
     );
     if toolchain().is_err() {
-        println!("probe: sources unchanged; not rebuilt (no eBPF tool chain: xtask/ebpf-toolchain.sh installs it)");
+        println!(
+            "probe: sources unchanged; not rebuilt (no eBPF tool chain: xtask/ebpf-toolchain.sh installs it)"
+        );
         return Ok(());
     }
     let now = versions(&root)?;
@@ -99,7 +101,8 @@ fn toolchain() -> Result<PathBuf> {
         Some(dir) => PathBuf::from(dir),
         None => PathBuf::from(env::var_os("HOME").context("HOME is not set")?).join(".local/ebpf-toolchain"),
     };
-    let complete = [RUSTC, CARGO].iter().all(|p| Path::new(p).exists()) && dir.join("bin/bpf-linker").exists();
+    let complete =
+        [RUSTC, CARGO].iter().all(|p| Path::new(p).exists()) && dir.join("bin/bpf-linker").exists();
     ensure!(complete, "the eBPF tool chain is not installed: run xtask/ebpf-toolchain.sh");
     Ok(dir)
 }
@@ -121,7 +124,14 @@ fn build(log: bool) -> Result<Vec<u8>> {
         .env("LD_LIBRARY_PATH", tools.join("llvm"))
         .env("CARGO_TARGET_DIR", &target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&root)?.join("\u{1f}"));
-    for name in ["RUSTUP_TOOLCHAIN", "RUSTFLAGS", "RUSTC_WRAPPER", "CARGO", "CARGO_MANIFEST_DIR", "CARGO_BUILD_TARGET"] {
+    for name in [
+        "RUSTUP_TOOLCHAIN",
+        "RUSTFLAGS",
+        "RUSTC_WRAPPER",
+        "CARGO",
+        "CARGO_MANIFEST_DIR",
+        "CARGO_BUILD_TARGET",
+    ] {
         command.env_remove(name);
     }
     let status = command.status().with_context(|| format!("running {CARGO}"))?;
@@ -158,10 +168,13 @@ fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     ensure!(elf.get(..6) == Some(b"\x7fELF\x02\x01"), "the built object is no 64-bit little-endian ELF");
     let table_at = u64_at(elf, 40)? as usize;
     let (count, names_index) = (u16_at(elf, 60)? as usize, u16_at(elf, 62)? as usize);
-    let entry = |i: usize| elf.get(table_at + i * ENTRY_LEN..table_at + (i + 1) * ENTRY_LEN).context("short section table");
+    let entry = |i: usize| {
+        elf.get(table_at + i * ENTRY_LEN..table_at + (i + 1) * ENTRY_LEN).context("short section table")
+    };
     let names_at = u64_at(entry(names_index)?, 24)? as usize;
     let dropped = |i: usize| -> Result<bool> {
-        let name = elf.get(names_at + u32_at(entry(i)?, 0)? as usize..).context("section name out of bounds")?;
+        let name =
+            elf.get(names_at + u32_at(entry(i)?, 0)? as usize..).context("section name out of bounds")?;
         Ok(name.starts_with(b".debug") || name.starts_with(b".rel.debug"))
     };
     let mut new_index = vec![0u32; count];
