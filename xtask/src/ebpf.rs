@@ -149,6 +149,7 @@ fn rust_flags(root: &Path) -> Result<Vec<String>> {
     let remap = |from: &str, to: &str| format!("--remap-path-prefix={from}={to}");
     Ok(vec![
         "-Cdebuginfo=2".into(),
+        "-Ctarget-cpu=v3".into(),
         "-Clink-arg=--btf".into(),
         "--cfg=bpf_target_arch=\"x86_64\"".into(),
         remap(&root.to_string_lossy(), "."),
