@@ -91,6 +91,9 @@ pub enum LiveError {
         /// Why.
         source: Box<aya::maps::MapError>,
     },
+    /// The start snapshot cannot be taken.
+    #[error("start snapshot: {0}")]
+    Snapshot(#[from] super::snapshot::SnapshotError),
     /// A system call of the collector failed.
     #[error("{what}: {source}")]
     Os {

@@ -23,6 +23,7 @@ mod object;
 mod offsets;
 mod ring;
 mod sleep;
+pub mod snapshot;
 pub mod source;
 
 pub use clock::{ClockEvent, WallClock};

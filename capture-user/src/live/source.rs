@@ -9,7 +9,7 @@
 //! nothing falls between the two.
 
 use super::decode::{DecodeOptions, Decoder};
-use super::{CaptureStats, ClockEvent, Collector, CpuStats, Item, LiveError, LiveOptions};
+use super::{CaptureStats, ClockEvent, Collector, CpuStats, Item, LiveError, LiveOptions, snapshot};
 use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use std::sync::Arc;
@@ -110,7 +110,7 @@ impl LiveSource {
             .name("capture-drain".into())
             .spawn(move || pump.run())
             .map_err(|source| LiveError::Os { what: "starting the drain thread", source })?;
-        let snapshot = start_snapshot().inspect_err(|_| shared.stop.store(true, Ordering::Relaxed))?;
+        let snapshot = snapshot::take().inspect_err(|_| shared.stop.store(true, Ordering::Relaxed))?;
         Ok(LiveSource {
             snapshot: Some(Box::new(snapshot)),
             batches,
@@ -299,8 +299,4 @@ impl Queue {
         decoder.sink_loss(missing.count, missing.first_ts_ns, missing.last_ts_ns, mark);
         self.pass(std::mem::take(mark));
     }
-}
-
-fn start_snapshot() -> Result<Snapshot, LiveError> {
-    Ok(Snapshot { dialect: capture_common::snapshot::Dialect::Superset, ..Snapshot::default() })
 }
