@@ -157,7 +157,9 @@ impl Engine {
             self.machine.counters.unknown_codes += 1;
             return applied;
         };
-        applied.internal = info.category == Category::Internal;
+        applied.internal = info.category == Category::Internal || is_metadata(raw.code);
+        // Records about containers and the capture itself belong to no thread.
+        applied.internal |= raw.tid < 0 && is_record(raw.code) && raw.code != code::PLUGINEVENT_E;
         applied.visible &= !applied.internal;
         if applied.visible {
             self.shown_ts_ns = raw.ts_ns;
@@ -168,7 +170,7 @@ impl Engine {
             && let Some(thread) = self.machine.threads.at_mut(slot)
         {
             applied.prev_ts_ns = thread.last_event_ts_ns;
-            if !flags.contains(EventFlags::SKIPPARSERESET) {
+            if !flags.contains(EventFlags::SKIPPARSERESET) && !is_switch(raw.code) {
                 book(thread, raw, info, flags, &mut applied, &mut self.machine.counters);
             }
             if applied.fd_num >= 0 {
@@ -253,6 +255,7 @@ fn book(
 ) {
     if raw.code.is_enter() {
         thread.last_code = Some(raw.code);
+        thread.entered_is_fresh = false;
         thread.last_fd = -1;
         thread.enter_ts_ns = raw.ts_ns;
         thread.latency_ns = 0;
@@ -298,21 +301,29 @@ fn is_pair(last: Option<EventCode>, exit: EventCode) -> bool {
     }
 }
 
+/// Whether an event only carries metadata of containers, users or groups. The older forms of the
+/// container event are listed, as stock lists them.
+fn is_metadata(event: EventCode) -> bool {
+    event == code::CONTAINER_JSON_2_E || (code::USER_ADDED_E..=code::GROUP_DELETED_X).contains(&event)
+}
+
 fn is_switch(event: EventCode) -> bool {
     matches!(event, code::SCHEDSWITCH_1_E | code::SCHEDSWITCH_6_E)
+}
+
+/// Whether an event is a record for readers, not something that a thread did.
+fn is_record(event: EventCode) -> bool {
+    matches!(
+        event,
+        code::CONTAINER_JSON_E | code::CONTAINER_JSON_2_E | code::ASYNCEVENT_E | code::PLUGINEVENT_E
+    )
 }
 
 /// Whether an event of an unknown thread makes that thread known.
 fn invents_thread(event: EventCode, info: &'static EventInfo) -> bool {
     !(is_switch(event) || parsers::process::is_clone_exit(event) || info.category == Category::Internal)
-        && !matches!(
-            event,
-            code::PROCINFO_E
-                | code::CONTAINER_JSON_E
-                | code::CONTAINER_JSON_2_E
-                | code::ASYNCEVENT_E
-                | code::PLUGINEVENT_E
-        )
+        && !is_record(event)
+        && event != code::PROCINFO_E
         && !(code::USER_ADDED_E..=code::GROUP_DELETED_X).contains(&event)
         && !(code::ITER_TASK_E..=code::ITER_TASK_FILE_ANON_INODE_X).contains(&event)
 }

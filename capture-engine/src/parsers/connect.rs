@@ -42,29 +42,27 @@ fn connect_exit(ctx: &mut Ctx<'_>) {
         EINPROGRESS => ConnState::Pending,
         _ => ConnState::Failed,
     };
-    if state == ConnState::Failed {
-        if let Some(fd) = ctx.fd_mut() {
-            fd.sock.state = state;
-        }
-        return;
-    }
     let addr = raw.param(3).and_then(tuples::decode_sockaddr);
     let tuple = raw.param(1).and_then(tuples::decode_tuple);
     let Some(fd) = ctx.fd_mut() else { return };
+    fd.sock.state = state;
     if let Some(addr) = addr {
         remember_destination(fd, addr);
     }
     match tuple {
+        // A failed connect leaves an IP socket as it was.
+        Some(Tuple::Ip { .. }) if state == ConnState::Failed => {}
         Some(Tuple::Ip { source, dest }) => {
             let (source, dest) = tuples::unmap_pair(source, dest);
             let was_server = fd.is_ip_server() || fd.sock.role == Role::Server;
             fd.ty = if source.ip.is_ipv4() { FdType::Ipv4 } else { FdType::Ipv6 };
+            // Some kernels' tuples lack the destination (a disconnect, a port not set yet).
+            let dest = if dest.port == 0 && !fd.sock.dest.is_unset() { fd.sock.dest } else { dest };
             // A bound UDP socket that connects keeps its role: its own address is the server's.
             (fd.sock.source, fd.sock.dest) = if was_server { (dest, source) } else { (source, dest) };
             if fd.sock.role == Role::None {
                 fd.sock.role = Role::Client;
             }
-            fd.sock.state = state;
             fd.name = Text::from(tuples::ip_name(&fd.sock).as_bytes());
         }
         Some(Tuple::Unix { source, dest, path }) => {
@@ -74,7 +72,6 @@ fn connect_exit(ctx: &mut Ctx<'_>) {
             if fd.sock.role == Role::None {
                 fd.sock.role = Role::Client;
             }
-            fd.sock.state = state;
             fd.name = Text::from(tuples::unix_name(source, dest, path));
         }
         Some(Tuple::Other(_)) | None => {}

@@ -95,7 +95,7 @@ pub(super) fn resolve(ctx: &mut Ctx<'_>, dirfd: i64, path: &[u8]) -> Text {
     let base: &[u8] = match main {
         None => b"",
         Some(main) if dirfd == AT_FDCWD => &main.cwd,
-        Some(main) => main.fds.get(dirfd).map_or(b"<UNKNOWN>/", |d| &d.name),
+        Some(main) => main.fds.get(dirfd).map_or(b"<UNKNOWN>", |d| &d.name),
     };
     paths::join(base, path, &mut out);
     let text = Text::from(&out[..]);

@@ -101,7 +101,8 @@ fn message(ctx: &mut Ctx<'_>, direction: Direction, tuple_param: usize) {
             let Some(fd) = ctx.fd() else { return };
             let known = fd.is_unix()
                 && (fd.sock.unix_source, fd.sock.unix_dest) == (source, dest)
-                && *fd.name == *path;
+                && fd.name.len() > path.len()
+                && fd.name.ends_with(path);
             if known {
                 return;
             }
@@ -109,7 +110,7 @@ fn message(ctx: &mut Ctx<'_>, direction: Direction, tuple_param: usize) {
             fd.ty = FdType::Unix;
             fd.sock.unix_source = source;
             fd.sock.unix_dest = dest;
-            fd.name = Text::from(path);
+            fd.name = Text::from(tuples::unix_name(source, dest, path));
         }
         Some(Tuple::Other(_)) | None => {}
     }

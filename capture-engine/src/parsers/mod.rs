@@ -192,10 +192,9 @@ impl<'c> Ctx<'c> {
 
     /// Keeps numbers and text of this enter for the exit. Text beyond PATH_MAX is cut.
     pub(crate) fn keep(&mut self, nums: [i64; 4], bytes: &[u8]) {
-        let code = self.raw.code.0;
         let Some(thread) = self.thread_mut() else { return };
+        thread.entered_is_fresh = true;
         let entered = thread.entered.get_or_insert_with(Box::default);
-        entered.code = code;
         entered.nums = nums;
         entered.bytes.clear();
         entered.bytes.extend_from_slice(&bytes[..bytes.len().min(Entered::MAX_BYTES)]);
@@ -206,8 +205,7 @@ impl<'c> Ctx<'c> {
         if !self.applied.paired {
             return None;
         }
-        let thread = self.thread()?;
-        let entered = thread.entered.as_deref()?;
-        (Some(EventCode(entered.code)) == thread.last_code).then_some(entered)
+        let thread = self.thread().filter(|t| t.entered_is_fresh)?;
+        thread.entered.as_deref()
     }
 }

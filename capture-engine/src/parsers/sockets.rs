@@ -90,11 +90,12 @@ pub(super) fn add_socket(ctx: &mut Ctx<'_>, fd: i64, domain: i64, ty: i64, proto
 
 fn l4proto(ty: i64, proto: i64) -> L4Proto {
     match (proto, ty & SOCK_TYPE_MASK) {
+        (_, SOCK_RAW) => L4Proto::Raw,
         (IPPROTO_TCP, _) => L4Proto::Tcp,
         // UDP's number with a stream type is no UDP, but the kernel refuses that.
         (IPPROTO_UDP, _) => L4Proto::Udp,
-        (IPPROTO_ICMP | IPPROTO_ICMPV6, SOCK_RAW | SOCK_DGRAM) => L4Proto::Icmp,
-        (IPPROTO_RAW, _) | (_, SOCK_RAW) => L4Proto::Raw,
+        (IPPROTO_ICMP | IPPROTO_ICMPV6, SOCK_DGRAM) => L4Proto::Icmp,
+        (IPPROTO_RAW, _) => L4Proto::Raw,
         (0, SOCK_STREAM) => L4Proto::Tcp,
         (0, SOCK_DGRAM) => L4Proto::Udp,
         _ => L4Proto::Unknown,

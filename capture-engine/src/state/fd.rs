@@ -127,9 +127,10 @@ impl FdInfo {
     }
 
     /// The character of the transport protocol, `None` where the role or the protocol is unknown
-    /// and for everything that is no IP socket.
+    /// and for everything that is no IP socket. Raw sockets need no role.
     pub fn proto_char(&self) -> Option<char> {
-        if !self.is_ip() || self.sock.role == Role::None {
+        let settled = self.sock.role != Role::None || self.sock.l4proto == L4Proto::Raw;
+        if !self.is_ip() || !settled {
             return None;
         }
         match self.sock.l4proto {

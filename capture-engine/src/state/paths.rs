@@ -13,14 +13,15 @@ pub fn join(base: &[u8], path: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(TOO_LONG);
         return;
     }
-    // A base that is no path (`<NA>`, `<UNKNOWN>`) is kept as it is in front.
-    let rooted = base.is_empty() || base[0] == b'/';
-    let mut floor = 0;
-    if !rooted {
-        out.extend_from_slice(base.strip_suffix(b"/").unwrap_or(base));
-        floor = out.len();
-    }
+    // A base that is no path (`<UNKNOWN>`, or empty where the directory is not known) stays as it
+    // is in front, and nothing goes above it.
+    let absolute = path.first() == Some(&b'/');
+    let rooted = absolute || base.first() == Some(&b'/');
     let parts = if rooted { base } else { b"" };
+    if !rooted {
+        out.extend_from_slice(base);
+    }
+    let floor = out.len();
     for part in parts.split(|&b| b == b'/').chain(path.split(|&b| b == b'/')) {
         match part {
             b"" | b"." => {}
@@ -29,12 +30,14 @@ pub fn join(base: &[u8], path: &[u8], out: &mut Vec<u8>) {
                 out.truncate(floor + cut);
             }
             name => {
-                out.push(b'/');
+                if rooted || out.len() > floor {
+                    out.push(b'/');
+                }
                 out.extend_from_slice(name);
             }
         }
     }
-    if out.is_empty() || (out.len() == floor && !rooted) {
+    if rooted && out.is_empty() {
         out.push(b'/');
     }
 }
@@ -65,8 +68,9 @@ mod tests {
         check("/", "../../x", "/x");
         check("/a/", "..", "/");
         check("/a/", "", "/a");
-        check("", "x", "/x");
-        check("<UNKNOWN>/", "x", "<UNKNOWN>/x");
+        check("", "x/../y", "y");
+        check("", "/x", "/x");
+        check("<UNKNOWN>", "../x/z", "<UNKNOWN>x/z");
         check("/a/", &"x".repeat(1021), "/PATH_TOO_LONG");
     }
 

@@ -126,6 +126,8 @@ pub struct Thread {
     /// Duration of its last completed call, ns.
     pub latency_ns: u64,
     pub(crate) entered: Option<Box<Entered>>,
+    /// Whether `entered` is of the last enter event.
+    pub(crate) entered_is_fresh: bool,
     /// Tids of the processes whose parent it is.
     pub(crate) children: Vec<i64>,
 }
@@ -161,8 +163,6 @@ pub struct ExeFile {
 /// What the last enter event left for its exit; the buffer is reused from call to call.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Entered {
-    /// The enter's code; anything else than the exit's code - 1 means the data are stale.
-    pub(crate) code: u16,
     /// Numbers, by position as the parser that stores them says.
     pub(crate) nums: [i64; 4],
     /// Text or an address, at most [`Entered::MAX_BYTES`].
@@ -223,6 +223,7 @@ impl Thread {
             last_event_ts_ns: 0,
             latency_ns: 0,
             entered: None,
+            entered_is_fresh: false,
             children: Vec::new(),
         }
     }

@@ -139,13 +139,11 @@ pub(crate) fn write_ip_name(sock: &SocketInfo, out: &mut String) {
     };
 }
 
-/// Name of a connected unix socket: `SOURCE->DEST path`, kernel addresses in hex without 0x.
+/// Name of a unix socket that has spoken: `SOURCE->DEST path`, kernel addresses in hex without
+/// 0x. The blank is there even where the path is empty.
 pub fn unix_name(source: u64, dest: u64, path: &[u8]) -> Vec<u8> {
-    let mut name = format!("{source:x}->{dest:x}").into_bytes();
-    if !path.is_empty() {
-        name.push(b' ');
-        name.extend_from_slice(path);
-    }
+    let mut name = format!("{source:x}->{dest:x} ").into_bytes();
+    name.extend_from_slice(path);
     name
 }
 

@@ -169,7 +169,7 @@ fn a_message_on_an_unknown_fd_invents_a_udp_socket() {
 }
 
 #[test]
-fn unix_sockets_show_pointers_at_connect_and_the_path_after_messages() {
+fn unix_sockets_show_pointers_and_path() {
     let mut w = World::new();
     w.socket(5, AF_UNIX, STREAM);
     assert_eq!(w.shown(5), "<u>");
@@ -179,7 +179,39 @@ fn unix_sockets_show_pointers_at_connect_and_the_path_after_messages() {
     w.event(100, code::SOCKET_RECVMSG_X, 6, |e| {
         e.i64(4).u32(4).bytes(b"pong").bytes(&tuple).bytes(b"").i64(5);
     });
-    assert_eq!(w.shown(5), "<u>/var/run/nscd/socket");
+    assert_eq!(w.shown(5), "<u>0->ffff94dc817b9400 /var/run/nscd/socket");
+    // The peer's messages come from a socket without a path.
+    w.event(100, code::SOCKET_RECVMSG_X, 6, |e| {
+        e.i64(4).u32(4).bytes(b"pong").bytes(&unix_tuple(0xb, 0xa, "")).bytes(b"").i64(5);
+    });
+    assert_eq!(w.shown(5), "<u>b->a ");
+}
+
+#[test]
+fn a_failed_unix_connect_leaves_the_name() {
+    let mut w = World::new();
+    w.socket(5, AF_UNIX, STREAM);
+    w.connect(5, -2, b"\x01/run/none\0", &unix_tuple(0xa, 0, "/run/none"));
+    assert_eq!(w.shown(5), "<u>a->0 /run/none");
+}
+
+#[test]
+fn raw_sockets_need_no_role() {
+    let mut w = World::new();
+    w.socket(5, AF_INET, 3);
+    assert_eq!(w.shown(5), "<4r>");
+    w.sendto(5, &tuple4([0, 0, 0, 0], 0, [8, 8, 8, 8], 0));
+    assert_eq!(w.shown(5), "<4r>0.0.0.0->8.8.8.8");
+}
+
+#[test]
+fn an_enter_without_an_address_does_not_repeat_the_one_before() {
+    let mut w = World::new();
+    w.socket(5, AF_INET, DGRAM);
+    w.sendto(5, &tuple4([10, 0, 0, 5], 0, [8, 8, 8, 8], 53));
+    w.connect(5, 0, b"", &tuple4([10, 0, 0, 5], 4000, [8, 8, 8, 8], 53));
+    w.sendto(5, b"");
+    assert_eq!(w.shown(5), "<4u>10.0.0.5:4000->8.8.8.8:53");
 }
 
 #[test]
