@@ -1,6 +1,6 @@
 //! `thread.*` fields.
 
-use super::proc::{flag, int, known, uint};
+use super::proc::{flag, known, uint};
 use super::{Ctx, Field, text, value};
 use crate::state::thread::Thread;
 use filter_lang::FieldType::{Bool, Int, Str, Uint};
@@ -8,7 +8,7 @@ use filter_lang::{ArgRule, Value};
 
 #[rustfmt::skip]
 pub(super) static FIELDS: &[Field] = &[
-    value("thread.tid", Int, "id of the thread", "thread.tid=4242", |c| int(c.view.thread()?.tid)),
+    value("thread.tid", Int, "id of the thread", "thread.tid=4242", |c| known(c.view.raw.tid)),
     value("thread.ismain", Bool, "whether it is the main thread of its process", "thread.ismain=true", |c| flag(c.view.thread()?.is_main())),
     value("thread.vtid", Int, "id of the thread in its own pid namespace", "thread.vtid=1", |c| known(c.view.thread()?.vtid)),
     text("thread.nametid", "name and id of the thread in one", "-p '%thread.nametid'",

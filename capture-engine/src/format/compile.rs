@@ -177,9 +177,11 @@ fn check_argument(field: &'static Field, arg: &str) -> Result<(), FormatError> {
         Err(LookupError::BadArg { reason, .. }) => {
             Err(FormatError::BadArg { name: field.name, arg: arg.to_owned(), reason })
         }
-        Err(_) => {
-            Err(FormatError::BadArg { name: field.name, arg: arg.to_owned(), reason: "it takes none".to_owned() })
-        }
+        Err(_) => Err(FormatError::BadArg {
+            name: field.name,
+            arg: arg.to_owned(),
+            reason: "it takes none".to_owned(),
+        }),
     }
 }
 

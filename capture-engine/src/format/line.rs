@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn widths_cut_and_fill() {
-        for (text, width, expected) in [("execve", 8, "execve  "), ("execve", 3, "exe"), ("é", 2, "é "), ("", 1, " ")] {
+        for (text, width, expected) in
+            [("execve", 8, "execve  "), ("execve", 3, "exe"), ("é", 2, "é "), ("", 1, " ")]
+        {
             let mut out = format!("|{text}").into_bytes();
             fit(&mut out, 1, width);
             assert_eq!(std::str::from_utf8(&out[1..]).unwrap(), expected);

@@ -138,6 +138,9 @@ fn push_number(
         _ => match format {
             ParamFormat::Hex => hex_upper(out, unsigned),
             ParamFormat::Oct => octal(out, unsigned),
+            // 64-bit numbers print as signed ones: the table calls offsets and limits, which may
+            // be negative, unsigned.
+            ParamFormat::Dec | ParamFormat::Na if ty == T::Uint64 => dec_i64(out, signed),
             ParamFormat::Dec | ParamFormat::Na => dec_u64(out, unsigned),
         },
     }
