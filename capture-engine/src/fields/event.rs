@@ -31,7 +31,7 @@ pub(super) static FIELDS: &[Field] = &[
     text("evt.arg", "one argument in its most telling form, by name or by position: evt.arg.fd, evt.arg[0]", "evt.arg.res=ENOENT",
         |c, out| arg_index(c).is_some_and(|at| push_arg(out, c.view, at, c.options))).arg(ArgRule::Required),
     value("evt.rawarg", Str, "one argument as the number or text that was stored", "evt.rawarg.res<0",
-        |c| raw_arg(c)).arg(ArgRule::Required),
+        raw_arg).arg(ArgRule::Required),
     text("evt.info", "the arguments", "-p '%evt.info'",
         |c, out| { push_args(out, c.view, c.options); true }),
     value("evt.buffer", Bytes, "the data that was read, written, sent or received", "evt.buffer contains GET",
@@ -64,7 +64,7 @@ pub(super) static FIELDS: &[Field] = &[
         |c| Some(Value::Bool(has(c.view, EventFlags::WRITES_TO_FD)
             && c.view.fd().is_some_and(|fd| fd.name.windows(8).any(|w| w == b"/dev/log"))))),
     text("evt.abspath", "absolute path of a call that takes a directory fd; evt.abspath.src and evt.abspath.dst where there are two", "evt.abspath.src=/etc/passwd",
-        |c, out| absolute_path(c, out)).arg(ArgRule::Optional),
+        absolute_path).arg(ArgRule::Optional),
     value("evt.is_open_read", Bool, "whether an open asks for reading", "evt.is_open_read=true and fd.name startswith /etc",
         |c| Some(Value::Bool(open_flags(c.view).is_some_and(|f| f & O_RDONLY != 0)))),
     value("evt.is_open_write", Bool, "whether an open asks for writing", "evt.is_open_write=true",

@@ -15,7 +15,7 @@ use std::net::IpAddr;
 
 #[rustfmt::skip]
 pub(super) static FIELDS: &[Field] = &[
-    value("fd.num", Int, "number of the fd", "fd.num=1", |c| number(c)),
+    value("fd.num", Int, "number of the fd", "fd.num=1", number),
     value("fd.type", Str, "type of the fd: file, directory, ipv4, ipv6, unix, pipe, event, signalfd, eventpoll, inotify, timerfd, netlink and so on", "fd.type=ipv4",
         |c| Some(Value::text(type_name(fd(c)?.ty)))),
     value("fd.typechar", Str, "type of the fd as one character, the one of the <> in listings", "fd.typechar=f",
@@ -24,7 +24,7 @@ pub(super) static FIELDS: &[Field] = &[
         |c, out| fd(c).map(|fd| push_fd_name(out, fd)).is_some()),
     value("fd.nameraw", Str, "path of a file as the call had it", "fd.nameraw contains ..",
         |c| { let fd = fd(c)?; bytes(if fd.raw_name.is_empty() { &fd.name } else { &fd.raw_name }) }),
-    text("fd.directory", "directory of a file", "fd.directory=/etc", |c, out| directory(c, out)),
+    text("fd.directory", "directory of a file", "fd.directory=/etc", directory),
     text("fd.filename", "last part of a file's path", "fd.filename=hosts",
         |c, out| file(c).map(|fd| out.extend_from_slice(last_part(&fd.name))).is_some()),
     value("fd.ip", Ip, "either address of a socket", "fd.ip=10.0.0.1",

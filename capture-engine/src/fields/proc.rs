@@ -14,7 +14,7 @@ pub(super) static FIELDS: &[Field] = &[
     text("proc.args", "arguments after the program's name, joined by blanks", "proc.args contains -rf",
         |c, out| push(c.view.thread(), |t| push_joined(out, &t.args_raw, b' '))),
     text("proc.env", "environment, joined by blanks; proc.env[NAME] is one variable's value", "proc.env[HOME]=/root",
-        |c, out| env(c, out)).arg(ArgRule::Optional),
+        env).arg(ArgRule::Optional),
     text("proc.cmdline", "name and arguments", "proc.cmdline contains 'curl http'",
         |c, out| push(c.view.thread(), |t| push_command_line(out, &t.comm, t))),
     text("proc.exeline", "the program as it was called, and its arguments", "proc.exeline contains ./run",

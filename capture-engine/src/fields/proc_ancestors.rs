@@ -33,7 +33,7 @@ pub(super) static FIELDS: &[Field] = &[
         |c| lineage_text(c, |t, out| push_joined(out, &t.args_raw, b' '))).arg(ArgRule::Optional).arity(Arity::Any),
     value("proc.aenv", Str, "environment of an ancestor, indexed as proc.apid", "proc.aenv[1] contains LD_PRELOAD",
         |c| lineage_text(c, |t, out| push_joined(out, &t.env_raw, b' '))).arg(ArgRule::Optional).arity(Arity::Any),
-    value("proc.loginshellid", Int, "id of the oldest shell among the process and its ancestors", "proc.loginshellid=4242", |c| login_shell(c)),
+    value("proc.loginshellid", Int, "id of the oldest shell among the process and its ancestors", "proc.loginshellid=4242", login_shell),
     value("proc.sname", Str, "name of the session's leader, or of the oldest ancestor in the session", "proc.sname=bash", |c| bytes(&leader(c, c.view.thread()?.sid, |t| t.sid)?.comm)),
     value("proc.sid.exe", Str, "the session leader's program as it was called", "proc.sid.exe=/bin/bash", |c| bytes(&leader(c, c.view.thread()?.sid, |t| t.sid)?.exe)),
     value("proc.sid.exepath", Str, "path of the session leader's executable", "proc.sid.exepath=/usr/bin/bash", |c| bytes(&leader(c, c.view.thread()?.sid, |t| t.sid)?.exepath)),

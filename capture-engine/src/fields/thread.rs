@@ -19,7 +19,7 @@ pub(super) static FIELDS: &[Field] = &[
     value("thread.vmrss", Uint, "resident memory in kB; 0 on other threads than the main one", "thread.vmrss>1000000", |c| memory(c, |t| t.vm_rss_kb, 1)),
     value("thread.vmsize.b", Uint, "as thread.vmsize, in bytes", "-p '%thread.vmsize.b'", |c| memory(c, |t| t.vm_size_kb, 1024)),
     value("thread.vmrss.b", Uint, "as thread.vmrss, in bytes", "-p '%thread.vmrss.b'", |c| memory(c, |t| t.vm_rss_kb, 1024)),
-    text("thread.cgroups", "all control groups as subsystem=path, joined by blanks", "thread.cgroups contains docker", |c, out| cgroups(c, out)),
+    text("thread.cgroups", "all control groups as subsystem=path, joined by blanks", "thread.cgroups contains docker", cgroups),
     value("thread.cgroup", Str, "path of the control group of the subsystem named", "thread.cgroup.cpu contains kubepods",
         |c| { let wanted = c.arg?; let (_, path) = c.view.thread()?.cgroups().find(|(name, _)| *name == wanted.as_bytes())?; Some(Value::Str(path)) }).arg(ArgRule::Required),
     text("thread.cap_permitted", "permitted capabilities", "thread.cap_permitted contains CAP_SYS_ADMIN", |c, out| capabilities(c, out, 1)),
