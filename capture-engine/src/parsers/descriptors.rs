@@ -110,11 +110,9 @@ fn dup(ctx: &mut Ctx<'_>, source_param: Option<usize>, on_exec: CloseOnExec) {
     if source == new {
         return;
     }
+    // Where the source is not known the number keeps what it had, as stock tools have it.
     let Some(mut copy) = ctx.fds().and_then(|fds| fds.get_shared(source)) else {
-        // The source is not known; whatever had the number before is certainly gone.
-        if let Some(main) = ctx.main_mut() {
-            main.fds.remove(new);
-        }
+        ctx.set_event_fd(new);
         return;
     };
     let closes = copy.open_flags & O_CLOEXEC != 0;
@@ -140,9 +138,10 @@ fn fcntl_exit(ctx: &mut Ctx<'_>) {
         Some(F_DUPFD) => dup(ctx, None, CloseOnExec::Clear),
         Some(F_DUPFD_CLOEXEC) => dup(ctx, None, CloseOnExec::Set),
         Some(F_SETFD) => {
-            let Some(arg) = ctx.raw.int(3) else { return };
+            // Older forms lack the argument: in doubt the fd outlives the next exec.
+            let closes = ctx.raw.int(3).is_some_and(|arg| arg & FD_CLOEXEC != 0);
             if let Some(fd) = ctx.fd_mut() {
-                if arg & FD_CLOEXEC != 0 {
+                if closes {
                     fd.open_flags |= O_CLOEXEC;
                 } else {
                     fd.open_flags &= !O_CLOEXEC;

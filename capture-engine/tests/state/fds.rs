@@ -161,16 +161,38 @@ fn dups_copy_over_what_is_open() {
         e.i64(9);
     });
     assert_ne!(w.fd(100, 9).unwrap().open_flags & O_CLOEXEC, 0);
-    // A copy of an fd that is not known: what was there is gone.
+    // A copy of an fd that is not known leaves what was there.
     w.event(100, code::SYSCALL_DUP2_X, 3, |e| {
         e.i64(9).i64(55).i64(9);
     });
-    assert_eq!(w.fd_name(100, 9), "-");
+    assert_eq!(w.fd_name(100, 9), "/a");
     // A failed one changes nothing.
     w.event(100, code::SYSCALL_DUP2_X, 3, |e| {
         e.i64(-9).i64(5).i64(6);
     });
     assert_eq!(w.fd_name(100, 6), "/a");
+}
+
+#[test]
+fn close_on_exec_follows_fcntl_where_its_argument_is_known() {
+    let mut w = World::new();
+    w.open(100, 5, "/a", O_RDONLY);
+    w.open(100, 6, "/b", O_RDONLY | O_CLOEXEC);
+    let set = |w: &mut World, fd: i64, arg: Option<i64>| {
+        w.event(100, code::SYSCALL_FCNTL_E, 2, |e| {
+            e.i64(fd).u8(3);
+        });
+        w.event(100, code::SYSCALL_FCNTL_X, if arg.is_some() { 4 } else { 3 }, |e| {
+            e.i64(0).i64(fd).u8(3);
+            if let Some(arg) = arg {
+                e.i64(arg);
+            }
+        });
+        w.fd(100, fd).unwrap().open_flags & O_CLOEXEC != 0
+    };
+    assert!(set(&mut w, 5, Some(1)));
+    assert!(!set(&mut w, 5, Some(0)));
+    assert!(!set(&mut w, 6, None), "unknown: kept over the exec");
 }
 
 #[test]
