@@ -1,0 +1,124 @@
+//! The state of the running machine at the start of a capture, read from /proc, /sys and /etc.
+//!
+//! ```text
+//! machine, interfaces, users
+//! processes (proc_text) -> threads, fds -> sockets: one look-up table per network namespace
+//! ```
+//!
+//! Invariant: an entry that cannot be read costs that entry (a process that ended meanwhile, an
+//! fd that was closed) and is counted in [`Gaps`]; it never costs the table. Only a /proc that
+//! cannot be listed at all is an error. Nothing is written, no namespace is entered.
+
+#![allow(unsafe_code, reason = "live/: interface addresses and socket names come from libc")]
+
+mod fds;
+mod interfaces;
+mod machine;
+mod proc_text;
+mod processes;
+mod sockets;
+mod users;
+
+use capture_common::Snapshot;
+use capture_common::snapshot::Dialect;
+use std::io;
+use std::path::PathBuf;
+
+/// Why there is no snapshot.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// /proc is not mounted, or hidden.
+    #[error("cannot list the processes in {}: {source}", proc.display())]
+    Proc {
+        /// The folder.
+        proc: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Where the machine shows itself; tests give folders of their own.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    /// procfs, usually `/proc`.
+    pub proc: PathBuf,
+    /// sysfs, usually `/sys`.
+    pub sys: PathBuf,
+    /// Folder with `passwd` and `group`, usually `/etc`.
+    pub etc: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Self {
+        Roots { proc: "/proc".into(), sys: "/sys".into(), etc: "/etc".into() }
+    }
+}
+
+/// What could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Processes and threads that ended while they were read.
+    pub vanished_threads: u32,
+    /// Processes whose fd table could not be listed.
+    pub fd_tables: u32,
+    /// Fds that were closed while they were read, or that may not be looked at (a sandboxed init,
+    /// even for root); the latter are in the table as unsupported ones.
+    pub unreadable_fds: u32,
+    /// Sockets that no table of any network namespace has (unbound ones, mostly).
+    pub unlisted_sockets: u32,
+    /// Whole files or lists that could not be read (users, groups, interfaces, socket tables).
+    pub lists: u32,
+}
+
+/// A snapshot and what is missing in it.
+#[derive(Clone, Debug, Default)]
+pub struct Taken {
+    /// The snapshot.
+    pub snapshot: Snapshot,
+    /// What is missing.
+    pub gaps: Gaps,
+}
+
+/// The state of this machine.
+///
+/// # Errors
+/// Only if /proc cannot be listed.
+pub fn take() -> Result<Snapshot, SnapshotError> {
+    Ok(take_from(&Roots::default())?.snapshot)
+}
+
+/// The state of the machine that `roots` show. Interface addresses alone always come from the
+/// running system, since no file lists them with their masks.
+///
+/// # Errors
+/// Only if [`Roots::proc`] cannot be listed.
+pub fn take_from(roots: &Roots) -> Result<Taken, SnapshotError> {
+    let mut gaps = Gaps::default();
+    let machine = machine::read(roots);
+    let mut snapshot = Snapshot {
+        dialect: Dialect::Superset,
+        interfaces: interfaces::read(roots, &mut gaps),
+        users: users::read_users(&roots.etc, &mut gaps),
+        groups: users::read_groups(&roots.etc, &mut gaps),
+        ..Snapshot::default()
+    };
+    let mut pending = sockets::Pending::default();
+    let mut namespaces = processes::PidNamespaces::default();
+    for pid in processes::list(&roots.proc)? {
+        let Some(process) = processes::read(roots, pid, machine.boot_ts_ns, &mut gaps) else { continue };
+        namespaces.note(&process, snapshot.threads.len());
+        if !process.is_kernel_thread
+            && let Some(table) = fds::read(&process.folder, snapshot.fds.len(), &mut pending, &mut gaps)
+        {
+            snapshot.fds.push((pid, table));
+        }
+        snapshot.threads.extend(process.threads);
+    }
+    namespaces.fill_in(&mut snapshot.threads);
+    pending.resolve(&mut snapshot.fds, &mut gaps);
+    snapshot.machine = machine;
+    Ok(Taken { snapshot, gaps })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,241 @@
+//! One process: its threads' records from /proc/PID and /proc/PID/task.
+//!
+//! What threads of a process share (arguments, environment, directories, executable, cgroups) is
+//! read once; per further thread two files are read.
+
+use super::proc_text::{self, Stat, Status, parse_stat, parse_status};
+use super::{Gaps, Roots, SnapshotError};
+use capture_common::native::maps;
+use capture_common::snapshot::ThreadRecord;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Stored flags of a thread that is not its process's first: `CLONE_FILES | CLONE_THREAD`.
+const THREAD_FLAGS: u32 = 0x1 | 0x2000;
+/// Longest argument list and environment that are read, in bytes; files hold no more.
+const LIST_MAX: u64 = 4096;
+/// Longest argv\[0\].
+const EXE_MAX: u64 = 1024;
+const CAP_DAC_OVERRIDE: u64 = 1 << 1;
+/// Ticks of /proc/PID/stat: `USER_HZ` is part of the system's interface.
+const NS_PER_TICK: u64 = 1_000_000_000 / 100;
+
+/// A process and its threads.
+pub(super) struct Process {
+    pub(super) folder: PathBuf,
+    pub(super) is_kernel_thread: bool,
+    /// The main thread comes first.
+    pub(super) threads: Vec<ThreadRecord>,
+    /// Inode of its pid namespace, 0 unknown.
+    pid_namespace: u64,
+    start_ts_ns: u64,
+}
+
+/// Pids of all processes, ascending.
+pub(super) fn list(proc: &Path) -> Result<Vec<i64>, SnapshotError> {
+    let entries =
+        std::fs::read_dir(proc).map_err(|source| SnapshotError::Proc { proc: proc.into(), source })?;
+    let mut pids: Vec<i64> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    pids.sort_unstable();
+    Ok(pids)
+}
+
+/// Reads a process; `None` if it is gone, or dead and only waits for its parent.
+pub(super) fn read(roots: &Roots, pid: i64, boot_ts_ns: u64, gaps: &mut Gaps) -> Option<Process> {
+    let folder = roots.proc.join(pid.to_string());
+    let stat = read_file(&folder.join("stat"), u64::MAX).and_then(|text| parse_stat(&text));
+    let status = read_file(&folder.join("status"), u64::MAX).map(|text| parse_status(&text));
+    let (Some(stat), Some(status)) = (stat, status) else {
+        gaps.vanished_threads += 1;
+        return None;
+    };
+    if matches!(stat.state, b'Z' | b'X') && stat.num_threads <= 1 {
+        return None;
+    }
+    let mut main = thread_record(pid, pid, &stat, &status);
+    if stat.is_kernel_thread {
+        main.exe.clone_from(&main.comm);
+        (main.cwd, main.root) = (b"/".to_vec(), b"/".to_vec());
+    } else {
+        read_image(&folder, &status, &mut main);
+    }
+    main.cgroups = read_file(&folder.join("cgroup"), u64::MAX)
+        .map(|text| proc_text::parse_cgroups(&text))
+        .unwrap_or_default();
+    let mut process = Process {
+        pid_namespace: link(&folder.join("ns/pid")).as_deref().and_then(bracketed).unwrap_or(0),
+        start_ts_ns: boot_ts_ns.saturating_add(stat.start_ticks.saturating_mul(NS_PER_TICK)),
+        is_kernel_thread: stat.is_kernel_thread,
+        threads: vec![main],
+        folder,
+    };
+    if stat.num_threads > 1 {
+        read_threads(&mut process, pid, gaps);
+    }
+    Some(process)
+}
+
+/// The number in link texts like `pid:[4026531836]`.
+pub(super) fn bracketed(link: &[u8]) -> Option<u64> {
+    let open = link.iter().position(|&b| b == b'[')?;
+    let close = link.iter().rposition(|&b| b == b']')?;
+    std::str::from_utf8(link.get(open + 1..close)?).ok()?.parse().ok()
+}
+
+/// Text of a symbolic link.
+pub(super) fn link(path: &Path) -> Option<Vec<u8>> {
+    Some(std::fs::read_link(path).ok()?.into_os_string().into_vec())
+}
+
+/// Up to `max_bytes` of a file; `None` if it cannot be opened or read.
+pub(super) fn read_file(path: &Path, max_bytes: u64) -> Option<Vec<u8>> {
+    let mut content = Vec::with_capacity(2048);
+    File::open(path).ok()?.take(max_bytes).read_to_end(&mut content).ok()?;
+    Some(content)
+}
+
+/// What one thread's stat and status say.
+fn thread_record(tid: i64, pid: i64, stat: &Stat, status: &Status) -> ThreadRecord {
+    ThreadRecord {
+        tid,
+        pid,
+        ptid: status.ppid,
+        sid: stat.session,
+        pgid: stat.pgrp,
+        vpgid: status.vpgid.unwrap_or(stat.pgrp),
+        vtid: status.vtid.unwrap_or(tid),
+        vpid: status.vpid.unwrap_or(pid),
+        comm: stat.comm.clone(),
+        flags: if tid == pid { 0 } else { THREAD_FLAGS },
+        uid: status.euid,
+        gid: status.egid,
+        vm_size_kb: status.vm_size_kb,
+        vm_rss_kb: status.vm_rss_kb,
+        vm_swap_kb: status.vm_swap_kb,
+        pfmajor: stat.major_faults,
+        pfminor: stat.minor_faults,
+        tty: stat.tty,
+        caps: status.caps.map(|set| maps::CAPABILITIES.stored64(set)),
+        ..ThreadRecord::default()
+    }
+}
+
+/// What a process's memory, directories and executable tell.
+fn read_image(folder: &Path, status: &Status, main: &mut ThreadRecord) {
+    let cmdline = read_file(&folder.join("cmdline"), EXE_MAX + LIST_MAX).unwrap_or_default();
+    (main.exe, main.args) = proc_text::parse_cmdline(&cmdline);
+    if main.exe.is_empty() {
+        main.exe.clone_from(&main.comm);
+    }
+    main.env = read_file(&folder.join("environ"), LIST_MAX).unwrap_or_default();
+    if main.env.last().is_some_and(|&b| b != 0) {
+        main.env.push(0);
+    }
+    main.exepath = link(&folder.join("exe")).unwrap_or_default();
+    // Not even root may follow these of every process (some kernels and sandboxes refuse init's).
+    main.cwd = link(&folder.join("cwd")).unwrap_or_else(|| b"/".to_vec());
+    main.root = link(&folder.join("root")).unwrap_or_else(|| b"/".to_vec());
+    main.fdlimit =
+        read_file(&folder.join("limits"), u64::MAX).map_or(-1, |text| proc_text::parse_fd_limit(&text));
+    main.loginuid = read_file(&folder.join("loginuid"), 16)
+        .and_then(|text| std::str::from_utf8(&text).ok()?.trim().parse().ok())
+        .unwrap_or(u32::MAX);
+    main.exe_from_memfd = main.exepath.starts_with(b"/memfd:");
+    if let Ok(file) = std::fs::metadata(folder.join("exe")) {
+        let ns =
+            |s: i64, ns: i64| u64::try_from(s).unwrap_or(0) * 1_000_000_000 + u64::try_from(ns).unwrap_or(0);
+        main.exe_ino = file.ino();
+        main.exe_ino_ctime_ns = ns(file.ctime(), file.ctime_nsec());
+        main.exe_ino_mtime_ns = ns(file.mtime(), file.mtime_nsec());
+        main.exe_writable = is_writable(&file, status);
+    }
+}
+
+/// Whether a thread with these ids may write the file, by its mode.
+fn is_writable(file: &std::fs::Metadata, status: &Status) -> bool {
+    let mode = file.mode();
+    if status.caps[2] & CAP_DAC_OVERRIDE != 0 {
+        return true;
+    }
+    if file.uid() == status.euid {
+        return mode & 0o200 != 0;
+    }
+    if file.gid() == status.egid || status.groups.contains(&file.gid()) {
+        return mode & 0o020 != 0;
+    }
+    mode & 0o002 != 0
+}
+
+/// Adds the threads other than the main one.
+fn read_threads(process: &mut Process, pid: i64, gaps: &mut Gaps) {
+    let Ok(entries) = std::fs::read_dir(process.folder.join("task")) else {
+        gaps.vanished_threads += 1;
+        return;
+    };
+    let mut tids: Vec<i64> =
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    tids.sort_unstable();
+    for tid in tids.into_iter().filter(|&tid| tid != pid) {
+        let folder = process.folder.join("task").join(tid.to_string());
+        let stat = read_file(&folder.join("stat"), u64::MAX).and_then(|text| parse_stat(&text));
+        let status = read_file(&folder.join("status"), u64::MAX).map(|text| parse_status(&text));
+        let (Some(stat), Some(status)) = (stat, status) else {
+            gaps.vanished_threads += 1;
+            continue;
+        };
+        let own = thread_record(tid, pid, &stat, &status);
+        // The environment is looked up at the main thread, so it is not repeated.
+        let shared = ThreadRecord { env: Vec::new(), ..process.threads[0].clone() };
+        process.threads.push(ThreadRecord {
+            exe: shared.exe,
+            exepath: shared.exepath,
+            args: shared.args,
+            env: shared.env,
+            cwd: shared.cwd,
+            root: shared.root,
+            cgroups: shared.cgroups,
+            fdlimit: shared.fdlimit,
+            loginuid: shared.loginuid,
+            exe_writable: shared.exe_writable,
+            exe_from_memfd: shared.exe_from_memfd,
+            exe_ino: shared.exe_ino,
+            exe_ino_ctime_ns: shared.exe_ino_ctime_ns,
+            exe_ino_mtime_ns: shared.exe_ino_mtime_ns,
+            ..own
+        });
+    }
+}
+
+/// When each pid namespace's init started.
+#[derive(Default)]
+pub(super) struct PidNamespaces {
+    init_start_ts_ns: HashMap<u64, u64>,
+    /// (index of a process's first thread, its namespace), ascending.
+    members: Vec<(usize, u64)>,
+}
+
+impl PidNamespaces {
+    /// Notes a process whose threads will stand at `index` of the list.
+    pub(super) fn note(&mut self, process: &Process, index: usize) {
+        self.members.push((index, process.pid_namespace));
+        if process.threads[0].vpid == 1 && process.pid_namespace != 0 {
+            self.init_start_ts_ns.insert(process.pid_namespace, process.start_ts_ns);
+        }
+    }
+
+    /// Fills in the start times, once every init was seen.
+    pub(super) fn fill_in(&self, threads: &mut [ThreadRecord]) {
+        let ends = self.members.iter().skip(1).map(|&(index, _)| index).chain([threads.len()]);
+        for (&(start, namespace), end) in self.members.iter().zip(ends) {
+            let Some(&init_start_ts_ns) = self.init_start_ts_ns.get(&namespace) else { continue };
+            for thread in threads.get_mut(start..end).into_iter().flatten() {
+                thread.pidns_init_start_ns = init_start_ts_ns;
+            }
+        }
+    }
+}
