@@ -103,6 +103,14 @@ macro_rules! cast_loads {
 }
 cast_loads! { k8, ld8: u64; k4, ld4: u32; k2, ld2: u16; k1, ld1: u8; }
 
+/// The task as an untrusted pointer. Loads from it are the same; but for each pointer loaded from a
+/// trusted one the verifier searches the kernel's whole type information by name, several times,
+/// which made loading the probe take seconds.
+#[inline(always)]
+pub(crate) fn untrusted(task: u64) -> u64 {
+    cast(task, ro!(ID_TASK))
+}
+
 /// Turns a typed pointer into a plain number by way of a map value.
 #[inline(always)]
 pub(crate) fn plain(slot: *mut u64, pointer: u64) -> u64 {

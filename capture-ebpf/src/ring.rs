@@ -1,7 +1,7 @@
 //! Writing records into the lanes (layout: `capture_common::abi`).
 //!
 //! A record is begun (`begin`: lane taken, room checked, time read, header written), filled in
-//! place, and published by one xchg of `head` (`publish`). Between the two the lane is `busy`; a
+//! place, and published by a store to `head` (`publish`). Between the two the lane is `busy`; a
 //! program that interrupts it takes the CPU's second lane, and counts a loss when that is busy too.
 
 use crate::{
@@ -60,6 +60,18 @@ fn xchg(lane: *mut u8, offset: usize, value: u64) -> u64 {
             lane.add(offset).cast(),
             value,
         )
+    }
+}
+
+/// Makes everything written so far visible before the new `head`. x86 keeps stores in order, so a
+/// plain one does; elsewhere a swap is the barrier that every kernel has.
+#[inline(always)]
+fn set_head(lane: *mut u8, end: u64) {
+    if cfg!(bpf_target_arch = "x86_64") {
+        core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
+        head!(lane, head = end);
+    } else {
+        xchg(lane, offset_of!(LaneHead, head), end);
     }
 }
 
@@ -191,7 +203,7 @@ fn mark_loss(lane: *mut u8, at: u64, ts_ns: u64) -> u64 {
     head!(lane, marked_enters = enters);
     head!(lane, loss_first_ts_ns = 0);
     let end = at + LEN as u64;
-    xchg(lane, offset_of!(LaneHead, head), end);
+    set_head(lane, end);
     end
 }
 
@@ -201,7 +213,7 @@ impl Record {
     pub(crate) fn publish(self, len: u64) {
         st4(self.start, 0, len as u32);
         let end = head!(self.lane, head) + len;
-        xchg(self.lane, offset_of!(LaneHead, head), end);
+        set_head(self.lane, end);
         head!(self.lane, busy = 0);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     config::ro,
-    read::{Ctx, arg, ld4, ld8, plain, probe4, probe8, st4, st8},
+    read::{Ctx, arg, ld4, ld8, plain, probe4, probe8, st4, st8, untrusted},
     ring::{self, Class, Record, body, head, lanes},
     task,
 };
@@ -43,7 +43,7 @@ fn slot(record: Record) -> *mut u64 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tp_btf/sched_process_exec")]
 pub fn capture_exec(ctx: Ctx) -> i32 {
-    let Some(record) = begin(kind::EXEC, arg(ctx, 0), true) else { return 0 };
+    let Some(record) = begin(kind::EXEC, untrusted(arg(ctx, 0)), true) else { return 0 };
     st4(record.start, FIXED + offset_of!(ExecFixed, old_tid), arg(ctx, 1) as u32);
     st4(record.start, FIXED + offset_of!(ExecFixed, reserved), 0);
     record.start_sections(FIXED + ExecFixed::LEN_BYTES);
@@ -66,8 +66,8 @@ pub fn capture_exec(ctx: Ctx) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tp_btf/sched_process_fork")]
 pub fn capture_fork(ctx: Ctx) -> i32 {
-    let Some(record) = begin(kind::FORK, arg(ctx, 0), true) else { return 0 };
-    let child = arg(ctx, 1);
+    let Some(record) = begin(kind::FORK, untrusted(arg(ctx, 0)), true) else { return 0 };
+    let child = untrusted(arg(ctx, 1));
     let (vtid, vpid) = task::own_ids(child, slot(record));
     st4(record.start, FIXED + offset_of!(ForkFixed, child_tid), ld4(child, ro!(T_PID)));
     st4(record.start, FIXED + offset_of!(ForkFixed, child_pid), ld4(child, ro!(T_TGID)));
@@ -82,7 +82,7 @@ pub fn capture_fork(ctx: Ctx) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tp_btf/sched_process_exit")]
 pub fn capture_proc_exit(ctx: Ctx) -> i32 {
-    let task = arg(ctx, 0);
+    let task = untrusted(arg(ctx, 0));
     let Some(record) = begin(kind::PROC_EXIT, task, true) else { return 0 };
     let live = ld4(ld8(task, ro!(T_SIGNAL)), ro!(S_LIVE));
     let reaper = reaper_of(task, live, slot(record));
@@ -140,7 +140,7 @@ fn reaper_of(task: u64, live: u32, slot: *mut u64) -> u32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tp_btf/sched_switch")]
 pub fn capture_switch(ctx: Ctx) -> i32 {
-    let (prev, next) = (arg(ctx, 1), arg(ctx, 2));
+    let (prev, next) = (untrusted(arg(ctx, 1)), untrusted(arg(ctx, 2)));
     let Some(record) = begin(kind::SWITCH, prev, false) else { return 0 };
     st4(record.start, FIXED + offset_of!(SwitchFixed, next_tid), ld4(next, ro!(T_PID)));
     st4(record.start, FIXED + offset_of!(SwitchFixed, next_pid), ld4(next, ro!(T_TGID)));

@@ -8,7 +8,7 @@ use crate::{
     fdtable,
     maps::{COMPAT_ROWS, EXIT_TAILS, PLAN, SCRATCH, Scratch},
     paths,
-    read::{Ctx, current, ld1, ld2, ld4, ld8, plain, st4, st8, user_into, user_str_into},
+    read::{Ctx, current, ld1, ld2, ld4, ld8, plain, st4, st8, untrusted, user_into, user_str_into},
     ring::{self, Record, body, head},
     sock, task,
 };
@@ -37,7 +37,7 @@ macro_rules! collector {
         #[unsafe(no_mangle)]
         #[unsafe(link_section = $section)]
         pub fn $name($ctx: Ctx) -> i32 {
-            let $task = current();
+            let $task = untrusted(current());
             let Some($record) = resume($task) else { return 0 };
             $body
             0

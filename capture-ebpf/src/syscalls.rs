@@ -5,7 +5,7 @@ use crate::{
     copy::{self, ENTER_ARGS, EXIT_ARGS, EXIT_RET},
     log::log,
     maps::{COMPAT_ROWS, ENTER_TAILS, EXIT_TAILS, PLAN},
-    read::{Ctx, arg, current, ld1, ld4, ld8, plain, st8},
+    read::{Ctx, arg, current, ld1, ld4, ld8, plain, st8, untrusted},
     ring::{self, Class, Record, head, lanes},
 };
 use aya_ebpf::{helpers::generated as helper, maps::ProgramArray};
@@ -33,7 +33,7 @@ struct Call {
 /// Ids, number and plan row of the call; `None` when it belongs to capture itself (counted).
 #[inline(always)]
 fn classify(lane0: *mut u8, nr: u64) -> Option<Call> {
-    let task = current();
+    let task = untrusted(current());
     let pid = ld4(task, ro!(T_TGID));
     if pid as u64 == ro!(SELF_TGID) && ro!(SELF_TGID) != 0 {
         head!(lane0, self_excluded += 1);

@@ -61,6 +61,13 @@ pub(crate) struct Place {
     type_id: u32,
 }
 
+impl Place {
+    /// `inner`, which lies inside this place, seen from the outermost structure.
+    fn inside(self, inner: Self) -> Option<Self> {
+        Some(Self { bit_offset: self.bit_offset.checked_add(inner.bit_offset)?, type_id: inner.type_id })
+    }
+}
+
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
 }
@@ -171,11 +178,11 @@ impl<'a> Btf<'a> {
                 None => (part, 0),
             };
             let inner = self.member(place.type_id, name, 0)?;
-            place = Place { bit_offset: place.bit_offset + inner.bit_offset, type_id: inner.type_id };
+            place = place.inside(inner)?;
             if part.ends_with(']') {
                 let element = self.element(place.type_id)?;
-                let size_bits = self.size_of(element)? * 8;
-                place = Place { bit_offset: place.bit_offset + index * size_bits, type_id: element };
+                let bit_offset = self.size_of(element)?.checked_mul(8)?.checked_mul(index)?;
+                place = place.inside(Place { bit_offset, type_id: element })?;
             }
         }
         Some(place)
@@ -200,7 +207,7 @@ impl<'a> Btf<'a> {
             if name_at == 0
                 && let Some(inner) = self.member(type_id, name, depth + 1)
             {
-                return Some(Place { bit_offset: bits + inner.bit_offset, type_id: inner.type_id });
+                return Place { bit_offset: bits, type_id }.inside(inner);
             }
         }
         None

@@ -50,6 +50,7 @@ const REGISTERS: &[(&str, &str)] = &[
 /// Structures that plain addresses are cast to: global and structure. `pt_regs` starts with a
 /// plain word and stands for "any word".
 const CASTS: &[(&str, &str)] = &[
+    ("ID_TASK", "task_struct"),
     ("ID_FILE", "file"),
     ("ID_SOCKET", "socket"),
     ("ID_UNIX_SOCK", "unix_sock"),
