@@ -2,6 +2,7 @@
 
 mod exceptions;
 mod forms;
+mod hostile;
 mod lines;
 
 use capture_common::snapshot::Dialect;
