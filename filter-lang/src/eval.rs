@@ -26,9 +26,14 @@ pub(crate) fn matches<R: Record + ?Sized>(program: &Program, record: &R, scratch
 fn run<R: Record + ?Sized>(program: &Program, record: &R, event_type: u16, scratch: &mut Scratch) -> bool {
     scratch.arena.reset();
     let arena = &scratch.arena;
-    let values = arena.bump().alloc_slice_fill_with(program.value_slots, |_| Cell::new(None));
-    let memos = arena.bump().alloc_slice_fill_with(program.memo_slots, |_| Cell::new(None));
+    let values = empty_slots(arena, program.value_slots);
+    let memos = empty_slots(arena, program.memo_slots);
     Evaluation { program, record, event_type, arena, values, memos }.instr(program.root)
+}
+
+/// Slots for this event. A filter without shared parts touches no memory for them.
+fn empty_slots<T: Copy>(arena: &Arena, count: usize) -> &[Cell<Option<T>>] {
+    if count == 0 { &[] } else { arena.bump().alloc_slice_fill_with(count, |_| Cell::new(None)) }
 }
 
 struct Evaluation<'a, R: Record + ?Sized> {

@@ -1,7 +1,5 @@
-//! The capture filter language: grammar, type check, compiled filters over any catalogue of fields.
-//!
-//! The crate knows no events. Its user brings a [`Catalogue`], which names the fields and their types,
-//! and records that answer for them ([`Record`]).
+//! The front page: what the crate offers, as its README tells it, and nothing private.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod analyse;

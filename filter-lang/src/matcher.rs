@@ -212,6 +212,11 @@ fn text(op: Op, constants: &[Constant]) -> Result<Matcher, String> {
         return Ok(Matcher::TextIn(TextSet::new(texts)));
     }
     let one = (texts.len() == 1).then(|| texts[0].clone());
+    if let (Op::Glob, Some(pattern)) = (op, &one)
+        && let Some((op, literal)) = plain_glob(pattern)
+    {
+        return text(op, &[Constant::Text(literal.into())]);
+    }
     Ok(match (op, one) {
         (Op::Lt | Op::Le | Op::Gt | Op::Ge, Some(text)) => Matcher::TextOrder(op, text),
         (Op::Contains | Op::BContains, Some(text)) => {
@@ -232,6 +237,28 @@ fn text(op: Op, constants: &[Constant]) -> Result<Matcher, String> {
         (_, Some(text)) => Matcher::TextEq(text),
         (_, None) => Matcher::TextIn(TextSet::new(texts)),
     })
+}
+
+/// A pattern that only has stars at its ends says what a plain operator says, which is faster.
+fn plain_glob(pattern: &[u8]) -> Option<(Op, &[u8])> {
+    let (start, inner) = match pattern {
+        [b'*', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let (end, literal) = match inner {
+        [rest @ .., b'*'] => (true, rest),
+        rest => (false, rest),
+    };
+    if literal.is_empty() || literal.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\')) {
+        return None;
+    }
+    let op = match (start, end) {
+        (true, true) => Op::Contains,
+        (true, false) => Op::EndsWith,
+        (false, true) => Op::StartsWith,
+        (false, false) => Op::Eq,
+    };
+    Some((op, literal))
 }
 
 fn automaton(texts: &[Box<[u8]>], fold_case: bool, start: StartKind) -> Result<AhoCorasick, String> {

@@ -1,7 +1,9 @@
 //! A set of path prefixes for `pmatch`: a trie over whole components.
 
 use crate::glob::glob_matches;
+use crate::text_set::ByteHasher;
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 
 /// Paths, one of which must be equal to the value or a directory above it.
 #[derive(Debug, Default)]
@@ -13,7 +15,7 @@ pub(crate) struct PathSet {
 
 #[derive(Debug, Default)]
 struct PathNode {
-    children: HashMap<Box<[u8]>, usize>,
+    children: HashMap<Box<[u8]>, usize, BuildHasherDefault<ByteHasher>>,
     is_end: bool,
 }
 

@@ -267,7 +267,8 @@ mod tests {
             ("- &a [1]\n- *a", "aliases"),
             ("- list: x\n  items: [&a b, *a]", "aliases"),
             ("- macro: 'x", "1"),
-            (&"[".repeat(100_000), "deep"),
+            (&"[".repeat(100_000), "recursion limit"),
+            (&format!("{}x", "- ".repeat(100)), "nested too deeply"),
         ] {
             let error = Library::new().read_yaml(text).expect_err(reason);
             assert!(error.to_string().contains(reason), "{error}");
