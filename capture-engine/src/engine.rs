@@ -55,6 +55,8 @@ pub struct Applied {
     pub visible: bool,
     /// Whether the event is internal (`procinfo` and such), shown on demand only.
     pub internal: bool,
+    /// Whether the event is a container's record: its thread stands for the container.
+    pub(crate) speaks_for_container: bool,
     /// Time of the thread's event before this one, ns; 0 where there was none.
     pub prev_ts_ns: u64,
     /// Time of the first event of the stream, shown or not, ns.
@@ -149,6 +151,7 @@ impl Engine {
             paired: false,
             visible: !raw.is_state_only(),
             internal: false,
+            speaks_for_container: false,
             prev_ts_ns: 0,
             first_ts_ns: *self.first_ts_ns.get_or_insert(raw.ts_ns),
             prev_shown_ts_ns: self.shown_ts_ns,
@@ -321,9 +324,13 @@ fn is_record(event: EventCode) -> bool {
 
 /// Whether an event of an unknown thread makes that thread known.
 fn invents_thread(event: EventCode, info: &'static EventInfo) -> bool {
-    !(is_switch(event) || parsers::process::is_clone_exit(event) || info.category == Category::Internal)
-        && !is_record(event)
-        && event != code::PROCINFO_E
-        && !(code::USER_ADDED_E..=code::GROUP_DELETED_X).contains(&event)
-        && !(code::ITER_TASK_E..=code::ITER_TASK_FILE_ANON_INODE_X).contains(&event)
+    let users = code::USER_ADDED_E..=code::GROUP_DELETED_X;
+    let iterators = code::ITER_TASK_E..=code::ITER_TASK_FILE_ANON_INODE_X;
+    let makes_none = is_switch(event)
+        || is_record(event)
+        || event == code::PROCINFO_E
+        || info.category == Category::Internal
+        || users.contains(&event)
+        || iterators.contains(&event);
+    !makes_none && !parsers::process::is_clone_exit(event)
 }

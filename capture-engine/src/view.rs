@@ -22,10 +22,14 @@ pub struct EventView<'a> {
 }
 
 impl<'a> EventView<'a> {
-    /// The thread of the event.
+    /// The thread of the event. For container records one that stands for the container.
     #[inline]
     pub fn thread(&self) -> Option<&'a Thread> {
-        self.machine.threads.at(self.applied.thread?)
+        match self.applied.thread {
+            Some(slot) => self.machine.threads.at(slot),
+            None if self.applied.speaks_for_container => self.machine.record_thread.as_deref(),
+            None => None,
+        }
     }
 
     /// The main thread of the event's process (the thread itself where that is not known).

@@ -58,7 +58,8 @@ fn exit(ctx: &mut Ctx<'_>, layout: &Layout) {
     let Some(fd) = ctx.success(0) else { return };
     let raw = *ctx.raw;
     let mut name = raw.text(layout.name).unwrap_or(b"");
-    let mut flags = raw.uint(layout.flags).map_or(if layout.flags == ABSENT { CREAT_FLAGS } else { 0 }, |f| f as i64);
+    let mut flags =
+        raw.uint(layout.flags).map_or(if layout.flags == ABSENT { CREAT_FLAGS } else { 0 }, |f| f as i64);
     let mut dirfd = layout.dirfd.and_then(|at| raw.int(at)).unwrap_or(AT_FDCWD);
     // The enter's view is the caller's own; the exit's may be read after another thread has
     // changed the memory.

@@ -82,7 +82,8 @@ pub(super) fn add_socket(ctx: &mut Ctx<'_>, fd: i64, domain: i64, ty: i64, proto
             return;
         }
     };
-    let l4proto = if matches!(fd_type, FdType::Ipv4 | FdType::Ipv6) { l4proto(ty, proto) } else { L4Proto::Na };
+    let l4proto =
+        if matches!(fd_type, FdType::Ipv4 | FdType::Ipv6) { l4proto(ty, proto) } else { L4Proto::Na };
     let open_flags = if ty & SOCK_CLOEXEC != 0 { O_CLOEXEC } else { 0 };
     let sock = SocketInfo { l4proto, ..Default::default() };
     ctx.add_fd(fd, FdInfo { sock, open_flags, ..FdInfo::new(fd_type) });
@@ -230,11 +231,8 @@ fn iterated_inet(ctx: &mut Ctx<'_>) {
 fn iterated_unix(ctx: &mut Ctx<'_>) {
     let Some(fd) = ctx.success(0) else { return };
     let raw = *ctx.raw;
-    let sock = SocketInfo {
-        unix_source: raw.uint(3).unwrap_or(0),
-        l4proto: L4Proto::Na,
-        ..Default::default()
-    };
+    let sock =
+        SocketInfo { unix_source: raw.uint(3).unwrap_or(0), l4proto: L4Proto::Na, ..Default::default() };
     let name = raw.text(4).map_or_else(empty_text, Text::from);
     let ino = raw.uint(5).unwrap_or(0);
     ctx.add_fd(fd, FdInfo { sock, name, ino, ..FdInfo::new(FdType::Unix) });

@@ -88,12 +88,15 @@ impl Containers {
         self.insert(container);
     }
 
-    /// Takes a record in JSON.
-    pub(crate) fn add_json(&mut self, json: &[u8]) {
-        match parse(json) {
-            Some(container) => self.insert(container),
-            None => self.malformed += 1,
-        }
+    /// Takes a record in JSON; the answer is the container's id.
+    pub(crate) fn add_json(&mut self, json: &[u8]) -> Option<Text> {
+        let Some(container) = parse(json) else {
+            self.malformed += 1;
+            return None;
+        };
+        let id = container.id.clone();
+        self.insert(container);
+        Some(id)
     }
 
     fn insert(&mut self, container: Container) {
@@ -164,7 +167,10 @@ mod tests {
         all.add_json(b"{");
         all.add_json(br#"{"container":{"id":5}}"#);
         let web = all.get(b"3ad7b26ded6d").unwrap();
-        assert_eq!((&*web.name, web.kind, web.privileged), (&b"web"[..], Some(ContainerKind::Containerd), true));
+        assert_eq!(
+            (&*web.name, web.kind, web.privileged),
+            (&b"web"[..], Some(ContainerKind::Containerd), true)
+        );
         assert_eq!(web.label(b"io.kubernetes.pod.name"), Some(&b"p"[..]));
         assert_eq!(all.malformed(), 2);
         all.add_plain(b"abc", 0, b"old", b"img");

@@ -1,12 +1,12 @@
 //! Loading the snapshot that opens a section.
 
 use super::cgroups::container_of;
-use super::fd::{ConnState, FdInfo, Role, SocketInfo, Endpoint, O_DIRECTORY};
+use super::fd::{ConnState, Endpoint, FdInfo, O_DIRECTORY, Role, SocketInfo};
 use super::machine::Machine;
-use super::thread::{ExeFile, Thread};
-use super::{Text, empty_text};
 use super::paths::join_directory;
+use super::thread::{ExeFile, Thread};
 use super::tuples;
+use super::{Text, empty_text};
 use capture_common::Snapshot;
 use capture_common::snapshot::{FdKind, FdRecord, FdType, L4Proto, ThreadRecord};
 use rustc_hash::FxHashSet;
@@ -182,8 +182,7 @@ fn connection(ty: FdType, sip: IpAddr, sport: u16, dip: IpAddr, dport: u16, l4pr
 }
 
 fn listener(ty: FdType, ip: IpAddr, port: u16, l4proto: L4Proto) -> FdInfo {
-    let sock =
-        SocketInfo { dest: Endpoint { ip, port }, l4proto, role: Role::Server, ..Default::default() };
+    let sock = SocketInfo { dest: Endpoint { ip, port }, l4proto, role: Role::Server, ..Default::default() };
     let mut info = FdInfo { sock, ..FdInfo::new(ty) };
     info.name = Text::from(tuples::endpoint_name(&info.sock.dest).as_bytes());
     info

@@ -30,6 +30,8 @@ pub struct Machine {
     /// What could not be done as asked.
     pub counters: Counters,
     pub(crate) recent_exits: RecentExits,
+    /// Stands for the container in the last container record.
+    pub(crate) record_thread: Option<Box<Thread>>,
 }
 
 /// The last threads that ended. A child can end before its creator's clone returns, which must
@@ -86,6 +88,7 @@ impl Machine {
             containers: Containers::default(),
             counters: Counters::default(),
             recent_exits: RecentExits::new(),
+            record_thread: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Rules of the state engine, one by one, on hand-made events: no kernel and no file needed.
 
+mod captures;
 mod fds;
 mod order;
 mod processes;

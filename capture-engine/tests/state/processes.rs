@@ -234,3 +234,25 @@ fn containers_are_known_by_cgroup_and_by_record() {
     assert_eq!(&*t.container_id, b"3ad7b26ded6d");
     assert_eq!(&*w.engine.machine().container(t).unwrap().name, b"web");
 }
+
+#[test]
+fn an_old_container_record_speaks_for_the_container() {
+    let mut w = World::new();
+    let mut batch = capture_common::Batch::new();
+    let head = capture_common::encode::EventHead {
+        ts_ns: 1,
+        tid: 1,
+        cpu: 0,
+        code: code::CONTAINER_JSON_E,
+        flags: 0,
+    };
+    let mut event = batch.encode(head, 1);
+    event.text(br#"{"container":{"id":"3ad7b26ded6d","type":0}}"#);
+    event.finish();
+    let raw = batch.get(0).unwrap();
+    let applied = w.engine.apply(&raw);
+    assert!(applied.visible && applied.thread.is_none());
+    let view = w.engine.view(raw, applied);
+    assert_eq!(&*view.thread().unwrap().comm, b"container:3ad7b26ded6d");
+    assert_eq!(&*w.thread(1).comm, b"init");
+}

@@ -63,11 +63,7 @@ impl World {
             kind: FdKind::File { open_flags: 3, name: name.into(), dev: 0 },
         };
         let snapshot = Snapshot {
-            threads: vec![
-                thread(1, 1, 0, "init"),
-                thread(100, 100, 1, "bash"),
-                thread(105, 100, 1, "bash"),
-            ],
+            threads: vec![thread(1, 1, 0, "init"), thread(100, 100, 1, "bash"), thread(105, 100, 1, "bash")],
             fds: vec![(100, vec![file(0, "/dev/pts/0"), file(1, "/dev/pts/0")])],
             ..Default::default()
         };
@@ -86,8 +82,7 @@ impl World {
     ) -> Applied {
         self.ts_ns += 1_000;
         let mut batch = Batch::new();
-        let mut event =
-            batch.encode(EventHead { ts_ns: self.ts_ns, tid, cpu: 0, code, flags: 0 }, nparams);
+        let mut event = batch.encode(EventHead { ts_ns: self.ts_ns, tid, cpu: 0, code, flags: 0 }, nparams);
         fill(&mut event);
         event.finish();
         self.engine.apply(&batch.get(0).expect("a whole event"))
