@@ -152,9 +152,8 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
 ];
 
 /// The last resort, counted apart and bounded per file: one side knows what an fd or a process id
-/// refers to and the other does not. Both versions lose fds made by newer calls (accept4, dup,
-/// pipe2), 0.29.3 more than the other, and the newer one keeps the old entry of a number that was
-/// taken over by dup2 from an unknown fd.
+/// refers to and the other does not. 0.29.3 loses fds made by newer calls (accept4, dup, pipe2);
+/// a vforked or namespaced child is known here from its own event on, there from its parent's.
 pub(crate) fn level_names(pair: &mut Pair) {
     let bare = |value: &str| value.split(['(', ' ']).next().unwrap_or(value).to_owned();
     let all = names_where(&pair.ours, |_| true);
