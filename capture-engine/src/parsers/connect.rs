@@ -50,8 +50,8 @@ fn connect_exit(ctx: &mut Ctx<'_>) {
         remember_destination(fd, addr);
     }
     match tuple {
-        // A failed connect leaves an IP socket as it was.
-        Some(Tuple::Ip { .. }) if state == ConnState::Failed => {}
+        // A failed connect leaves the socket as it was.
+        _ if state == ConnState::Failed => {}
         Some(Tuple::Ip { source, dest }) => {
             let (source, dest) = tuples::unmap_pair(source, dest);
             let was_server = fd.is_ip_server() || fd.sock.role == Role::Server;
