@@ -105,15 +105,12 @@ impl Entry {
     /// A 32-bit call: by its own codes, by the native call of the same row, else generic.
     fn compat(name: &'static str) -> Self {
         let namesake = NATIVE.iter().find(|s| s.name == name);
-        if !ia32::OTHER_ARGUMENTS.contains(&name) {
-            if let Some(row) = rows::find(name) {
-                if let Some((enter, exit)) = row.codes {
-                    return Self::of_row(row, EventCode(enter), EventCode(exit));
-                }
-                let native = NATIVE.iter().find(|s| row.names.contains(&s.name) && !s.is_generic());
-                if let Some(native) = native {
-                    return Self::of_row(row, native.enter, native.exit);
-                }
+        let row = rows::find(name).filter(|_| !ia32::OTHER_ARGUMENTS.contains(&name));
+        if let Some(row) = row {
+            let native = || NATIVE.iter().find(|s| row.names.contains(&s.name) && !s.is_generic());
+            let codes = row.codes.map(|(enter, exit)| (EventCode(enter), EventCode(exit)));
+            if let Some((enter, exit)) = codes.or_else(|| native().map(|s| (s.enter, s.exit))) {
+                return Self::of_row(row, enter, exit);
             }
         }
         match namesake {
@@ -157,10 +154,10 @@ impl Table {
             let known = self.native.get(usize::from(nr)).copied();
             return known.unwrap_or_else(|| Entry::generic(0, nr));
         }
-        if nr == IA32_SOCKETCALL {
-            if let Some(entry) = self.behind_socketcall(call) {
-                return entry;
-            }
+        if nr == IA32_SOCKETCALL
+            && let Some(entry) = self.behind_socketcall(call)
+        {
+            return entry;
         }
         self.ia32.get(usize::from(nr)).copied().unwrap_or_else(|| Entry::generic(0, NO_NUMBER))
     }
