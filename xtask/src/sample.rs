@@ -17,11 +17,15 @@ pub(crate) fn run_sample(_: &[String]) -> Result<()> {
     let program = crate::demo::program();
     let root = crate::repo_root();
     let raw = std::env::temp_dir().join(format!("sample-{}.scap", std::process::id()));
+    // The environment is cleared: even the workload's first exec must not show it.
     run(Command::new("unshare")
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .args(["--uts", "--net", "sh"])
         .arg(root.join("xtask/src/sample.sh"))
         .arg(&program)
-        .arg(&raw))?;
+        .arg(&raw)
+        .current_dir("/"))?;
     let sample = root.join("samples/curl.scap");
     run(Command::new(&program).arg("-r").arg(&raw).arg("-w").arg(&sample).args([
         "-E",

@@ -115,7 +115,8 @@ pub struct RawArgs {
     #[arg(short = 'E', long)]
     pub exclude_users: bool,
 
-    /// Apply the filter to the process table that is written, too (with -r and -w)
+    /// Write nothing but what the filter keeps: cut the process table, too, and leave out the
+    /// hidden events that keep names right (with -r and -w)
     #[arg(long)]
     pub filter_proclist: bool,
 

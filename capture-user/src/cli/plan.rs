@@ -81,6 +81,7 @@ impl LivePlan {
             exclude_self: !self.include_self,
             parts,
             object: self.probe.clone(),
+            log: self.probe_log,
         };
         SourceOptions { live: LiveOptions { probe } }
     }
@@ -95,6 +96,8 @@ pub struct WritePlan {
     pub compression: Compression,
     /// Whether users and groups are written.
     pub users: bool,
+    /// Whether events that did not pass the filter but change state are kept for replay.
+    pub keep_state: bool,
 }
 
 /// One `-c`.
@@ -209,7 +212,7 @@ fn write_plan(args: &RawArgs, path: String) -> Result<WritePlan, CliError> {
         (Some(Compress::None), false) => Compression::None,
         (Some(_), true) => return Err(CliError::usage("-z means gzip; it contradicts --compress")),
     };
-    Ok(WritePlan { path, compression, users: !args.exclude_users })
+    Ok(WritePlan { path, compression, users: !args.exclude_users, keep_state: !args.filter_proclist })
 }
 
 fn line_plan(args: &RawArgs) -> Result<LinePlan, CliError> {

@@ -1,7 +1,8 @@
 //! Writes a capture file: whole batches untouched, or the events that passed a filter.
 //!
 //! With a filter, events that change state but did not pass are kept and marked state-only, so
-//! that a replay of the file knows every name the filtered events need.
+//! that a replay of the file knows every name the filtered events need. With
+//! `--filter-proclist` they are not: the file then holds nothing but what passed.
 
 use super::{Consumer, Event};
 use crate::cli::error::CliError;
@@ -16,6 +17,7 @@ pub struct FileConsumer {
     /// Selected events that wait.
     selected: Batch,
     users: bool,
+    keep_state: bool,
 }
 
 impl FileConsumer {
@@ -27,7 +29,12 @@ impl FileConsumer {
         } else {
             Writer::create(&plan.path, options)
         };
-        Ok(FileConsumer { writer: writer.map_err(boxed)?, selected: Batch::new(), users: plan.users })
+        Ok(FileConsumer {
+            writer: writer.map_err(boxed)?,
+            selected: Batch::new(),
+            users: plan.users,
+            keep_state: plan.keep_state,
+        })
     }
 }
 
@@ -48,7 +55,7 @@ impl Consumer for FileConsumer {
         let raw = &event.view.raw;
         if event.matched {
             self.selected.push_copy(event.batch, event.at, raw.flags);
-        } else if raw.is_state_only() || changes_state(event) {
+        } else if self.keep_state && (raw.is_state_only() || changes_state(event)) {
             self.selected.push_copy(event.batch, event.at, raw.flags | FLAG_STATE_ONLY);
         }
         Ok(())
