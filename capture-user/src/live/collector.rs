@@ -8,6 +8,7 @@ use super::{
     load::{Part, Probe, ProbeOptions},
     loss::{LaneLedger, Loss, LossCause},
     merge::{self, Lane, Merge},
+    probe_log::ProbeLog,
     ring::{LaneMemory, LaneReader},
     sleep::Pace,
 };
@@ -116,6 +117,7 @@ pub struct Collector {
     // Behind the readers: they point into it.
     _memory: LaneMemory,
     probe: Probe,
+    log: Option<ProbeLog>,
     merge: Merge,
     pace: Pace,
     stats: CaptureStats,
@@ -147,6 +149,7 @@ impl Collector {
         )?;
         let readers = LaneReader::all(&memory, probe.ring_bytes, &probe.cpus.online);
         let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
+        let log = if options.probe.log { Some(ProbeLog::open(&mut probe)?) } else { None };
         let clock = WallClock::start()?;
         for part in &options.probe.parts {
             probe.attach(*part)?;
@@ -155,6 +158,7 @@ impl Collector {
             sources: readers.into_iter().map(source).collect(),
             _memory: memory,
             probe,
+            log,
             merge: Merge::default(),
             pace: Pace::default(),
             stats: CaptureStats::default(),
@@ -191,6 +195,9 @@ impl Collector {
         }
         for source in &mut self.sources {
             source.reader.give_back();
+        }
+        if let Some(log) = &mut self.log {
+            log.flush();
         }
         self.stats.drains += 1;
         self.declare_open(limit, sink);

@@ -81,14 +81,16 @@ pub struct ProbeOptions {
     pub exclude_self: bool,
     /// Programs to load; attached by [`Probe::attach`].
     pub parts: Vec<Part>,
-    /// Another object than the built-in one (a debug build for `--probe-log`).
+    /// Another object than the built-in one (a debug build for `log`).
     pub object: Option<PathBuf>,
+    /// Print the messages of a debug build of the probe on stderr.
+    pub log: bool,
 }
 
 impl Default for ProbeOptions {
     fn default() -> Self {
         let parts = vec![Part::Exec, Part::Fork, Part::ProcExit, Part::Exit, Part::Enter];
-        Self { snaplen: 80, ring_bytes: None, exclude_self: true, parts, object: None }
+        Self { snaplen: 80, ring_bytes: None, exclude_self: true, parts, object: None, log: false }
     }
 }
 
@@ -184,7 +186,7 @@ impl Probe {
     }
 
     /// The loaded object, for aya-log.
-    pub fn ebpf(&mut self) -> &mut Ebpf {
+    pub(crate) fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
     }
 
