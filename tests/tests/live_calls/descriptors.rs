@@ -165,6 +165,10 @@ fn pipes_and_counters() {
         let fd = s.ok(libc::SYS_eventfd2, &[8, flags]);
         s.enter(values!["initval" = 8, "flags" = 0x1040]);
         s.exit(values!["res" = fd, "initval" = 8, "flags" = 0x1040]);
+        let mask = [0x200u64];
+        let fd = s.ok(libc::SYS_signalfd4, &[u64::MAX, ptr(&mask), 8, libc::SFD_NONBLOCK as u64]);
+        s.enter(values!["fd" = -1, "mask" = 0x200, "flags" = 0x40]);
+        s.exit(values!["res" = fd, "fd" = -1, "mask" = 0x200, "flags" = 0x40]);
         let error = s.fails(libc::EINVAL, libc::SYS_eventfd2, &[8, 0xffff]);
         s.enter(values!["initval" = 8, "flags" = 0x40]);
         s.exit(values!["res" = error, "initval" = 8, "flags" = 0x40]);
