@@ -5,7 +5,7 @@ use crate::{
     copy::{self, ENTER_ARGS, EXIT_ARGS, EXIT_RET},
     log::log,
     maps::{COMPAT_ROWS, ENTER_TAILS, EXIT_TAILS, PLAN},
-    read::{Ctx, arg, current, ld1, ld4, ld8, plain, st8, untrusted},
+    read::{Ctx, arg, current, ld4, ld8, plain, st8, untrusted},
     ring::{self, Class, Record, head, lanes},
 };
 use aya_ebpf::{helpers::generated as helper, maps::ProgramArray};
@@ -28,6 +28,21 @@ struct Call {
     nr: u64,
     flags: u64,
     row: u64,
+    /// First word of the row: flags and counts, read in one load.
+    head: u64,
+}
+
+impl Call {
+    /// The row's byte at `offset`.
+    #[inline(always)]
+    fn row_byte(&self, offset: usize) -> u8 {
+        (self.head >> (offset * 8)) as u8
+    }
+
+    #[inline(always)]
+    fn class(&self, enter: bool) -> Class {
+        Class { stateful: self.row_byte(offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0, enter }
+    }
 }
 
 /// Ids, number and plan row of the call; `None` when it belongs to capture itself (counted).
@@ -52,7 +67,7 @@ fn classify(lane0: *mut u8, nr: u64) -> Option<Call> {
     }
     let index = if nr >= COMPAT_ROWS { COMPAT_ROWS - 1 } else { nr };
     let row = PLAN.get_ptr((first_row + index) as u32)? as u64;
-    Some(Call { task, ids, nr, flags, row })
+    Some(Call { task, ids, nr, flags, row, head: ld8(row, 0) })
 }
 
 /// Stores the argument registers at `at`.
@@ -75,11 +90,6 @@ fn store_args(out: *mut u8, at: usize, regs: u64, flags: u64) {
     }
 }
 
-#[inline(always)]
-fn row_byte(row: u64, offset: usize) -> u8 {
-    ld1(row, offset as u64)
-}
-
 /// Hands the record on to special collector `special`; publishes it when that cannot be reached.
 #[inline(always)]
 fn hand_on(ctx: Ctx, tails: &ProgramArray, record: Record, task: u64, special: u8) {
@@ -100,18 +110,15 @@ fn hand_on(ctx: Ctx, tails: &ProgramArray, record: Record, task: u64, special: u
 pub fn capture_enter(ctx: Ctx) -> i32 {
     let Some(lanes) = lanes() else { return 0 };
     let Some(call) = classify(lanes.level0, arg(ctx, 1)) else { return 0 };
-    let class = Class {
-        stateful: row_byte(call.row, offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0,
-        enter: true,
-    };
+    let class = call.class(true);
     let Some(record) = ring::begin(lanes, class, ring::what(kind::ENTER, call.flags, call.nr), call.ids)
     else {
         return 0;
     };
     const LEN: usize = RecordHeader::LEN_BYTES + EnterFixed::LEN_BYTES;
     store_args(record.start, ENTER_ARGS, arg(ctx, 0), call.flags);
-    let count = row_byte(call.row, offset_of!(PlanRow, enter_count)) as u64;
-    let special = row_byte(call.row, offset_of!(PlanRow, enter_special));
+    let count = call.row_byte(offset_of!(PlanRow, enter_count)) as u64;
+    let special = call.row_byte(offset_of!(PlanRow, enter_special));
     log!(ctx, "enter {} of {}", call.nr, call.ids as u32);
     if count == 0 && special == 0 {
         record.publish(LEN as u64);
@@ -141,10 +148,7 @@ pub fn capture_exit(ctx: Ctx) -> i32 {
     let Some(lanes) = lanes() else { return 0 };
     let regs = arg(ctx, 0);
     let Some(call) = classify(lanes.level0, ld8(regs, ro!(R_NR))) else { return 0 };
-    let class = Class {
-        stateful: row_byte(call.row, offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0,
-        enter: false,
-    };
+    let class = call.class(false);
     let Some(record) = ring::begin(lanes, class, ring::what(kind::EXIT, call.flags, call.nr), call.ids)
     else {
         return 0;
@@ -153,8 +157,8 @@ pub fn capture_exit(ctx: Ctx) -> i32 {
     let ret = arg(ctx, 1);
     st8(record.start, EXIT_RET, ret);
     store_args(record.start, EXIT_ARGS, regs, call.flags);
-    let count = row_byte(call.row, offset_of!(PlanRow, exit_count)) as u64;
-    let special = row_byte(call.row, offset_of!(PlanRow, exit_special));
+    let count = call.row_byte(offset_of!(PlanRow, exit_count)) as u64;
+    let special = call.row_byte(offset_of!(PlanRow, exit_special));
     log!(ctx, "exit {} of {}: {}", call.nr, call.ids as u32, ret as i64);
     if count == 0 && special == 0 {
         record.publish(LEN as u64);

@@ -163,7 +163,7 @@ fn files() {
         file.write_all(&[b'x'; 200]).unwrap();
         let vector =
             [std::io::IoSlice::new(b"one "), std::io::IoSlice::new(b"two "), std::io::IoSlice::new(b"three")];
-        file.write_vectored(&vector).unwrap();
+        assert_eq!(file.write_vectored(&vector).unwrap(), 13);
         let meta = file.metadata().unwrap();
         let mut back = [0; 5];
         std::fs::File::open(&work_path).unwrap().read_exact(&mut back).unwrap();

@@ -223,7 +223,7 @@ impl Collector {
                 sink(Item::Loss(Loss { ts_ns: self.merge.place(ts_ns), ..loss }));
             }
         }
-        if self.stats.drains % SLOW_LOOK_DRAINS == 0 {
+        if self.stats.drains.is_multiple_of(SLOW_LOOK_DRAINS) {
             self.declare_slow(ts_ns, sink);
         }
     }
