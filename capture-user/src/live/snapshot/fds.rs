@@ -6,7 +6,7 @@ use super::sockets::Pending;
 use capture_common::native;
 use capture_common::snapshot::{FdKind, FdRecord, FdType};
 use std::fs::Metadata;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -56,6 +56,10 @@ pub(super) fn read(
                 continue;
             }
         };
+        // In this program's own table: the folder that is being listed.
+        if text == fd_folder.as_os_str().as_bytes() {
+            continue;
+        }
         if text.starts_with(b"socket:[") {
             let ino = bracketed(&text).unwrap_or(0);
             pending.push((table_index, table.len()), ino, folder, path);
