@@ -26,6 +26,7 @@ const SOURCES: &[&str] = &[
     "capture-ebpf/Cargo.lock",
     "capture-ebpf/src",
     "capture-common/src/abi.rs",
+    "capture-common/src/abi/info.rs",
     "capture-common/src/plan.rs",
     "capture-common/src/kernel_offsets.rs",
 ];
