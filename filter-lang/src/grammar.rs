@@ -26,7 +26,7 @@ pub(crate) fn pairs(text: &str) -> Result<Pair<'_, Rule>, Box<FilterError>> {
     parsed.into_iter().next().ok_or_else(|| FilterError::new(ErrorKind::Empty, Span::default()))
 }
 
-/// Refuses what pest must not see: empty text, too much text, deep nesting, an open quote.
+/// Refuses what pest must not see: empty text, too much text, deep nesting, an open quote, a NUL.
 fn guard(text: &str) -> Result<(), Box<FilterError>> {
     if text.len() > TEXT_MAX_BYTES {
         let kind = ErrorKind::TooLong { len_bytes: text.len(), limit_bytes: TEXT_MAX_BYTES };
@@ -34,6 +34,10 @@ fn guard(text: &str) -> Result<(), Box<FilterError>> {
     }
     if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | 8 | b'\r' | b'\n')) {
         return Err(FilterError::new(ErrorKind::Empty, Span::default()));
+    }
+    if let Some(at) = text.find('\0') {
+        let kind = ErrorKind::BadEscape { reason: "a NUL byte cannot match anything" };
+        return Err(FilterError::new(kind, Span { start: at, end: at + 1 }));
     }
     let bytes = text.as_bytes();
     let mut depth = 0_usize;

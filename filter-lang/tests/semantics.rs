@@ -285,6 +285,8 @@ fn refusals_say_why() {
         ("proc.name='curl", "never closed"),
         ("proc.name='a\\x4'", "two hexadecimal digits"),
         ("proc.name='a\\x00'", "NUL"),
+        ("proc.name='a\0'", "NUL"),
+        ("proc.name=a\0", "NUL"),
         ("tolwer(proc.name)=a", "did you mean `tolower`?"),
         ("tolower(fd.num)=a", "`fd.num` is a number"),
         ("len()=1", "is used as len(field)"),
