@@ -3,11 +3,12 @@
 use super::event::flags_of;
 use super::proc::{bytes, flag, int, uint};
 use super::{Ctx, Field, Print, Use, text, value};
-use crate::render::address::push_ip;
+use crate::render::address::{push_ip, push_tuple};
 use crate::render::fd::push_fd_name;
 use crate::render::number::dec_i64;
 use crate::state::fd::{ConnState, FdInfo, Role};
 use capture_common::EventFlags;
+use capture_common::event_table::code;
 use capture_common::snapshot::{FdType, L4Proto};
 use filter_lang::FieldType::{Bool, Int, Ip, Net, Port, Str, Uint};
 use filter_lang::{Arity, Value};
@@ -21,7 +22,7 @@ pub(super) static FIELDS: &[Field] = &[
     value("fd.typechar", Str, "type of the fd as one character, the one of the <> in listings", "fd.typechar=f",
         |c| Some(Value::text(type_letter(fd(c)?)))),
     text("fd.name", "path of a file, addresses of a socket, or another name", "fd.name contains /etc",
-        |c, out| fd(c).map(|fd| push_fd_name(out, fd)).is_some()),
+        name),
     value("fd.nameraw", Str, "path of a file as the call had it", "fd.nameraw contains ..",
         |c| { let fd = fd(c)?; bytes(if fd.raw_name.is_empty() { &fd.name } else { &fd.raw_name }) }),
     text("fd.directory", "directory of a file", "fd.directory=/etc", directory),
@@ -81,6 +82,21 @@ pub(crate) fn is_about_fd(info: &capture_common::EventInfo) -> bool {
 }
 
 /// The number of the fd: -1 on enters of calls that are to make one.
+/// Name of the fd. The exit of a unix connect that failed names what it tried to reach, though
+/// the socket stays as it was.
+fn name(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
+    let Some(fd) = fd(c) else { return false };
+    match c.view.raw.param(1) {
+        Some(tuple)
+            if c.view.raw.code == code::SOCKET_CONNECT_X && c.view.applied.error != 0 && fd.is_unix() =>
+        {
+            push_tuple(out, tuple);
+        }
+        _ => push_fd_name(out, fd),
+    }
+    true
+}
+
 fn number<'a>(c: &Ctx<'a>) -> Option<Value<'a>> {
     if is_about_fd(c.view.info?) { int(c.view.applied.fd_num) } else { None }
 }

@@ -17,7 +17,7 @@ pub(crate) struct Exception {
 /// them does nothing there.
 pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
-        reason: "absent buffers print NULL and absent text <NA>; 0.29.3 prints leftovers of the parameter before",
+        reason: "empty buffers print nothing, as in 0.29.3, where the newer version prints NULL; absent text prints <NA>, where 0.29.3 prints leftovers of the parameter before",
         level: |pair| {
             for name in names_where(&pair.ours, |value| matches!(value, "NULL" | "<NA>" | "")) {
                 mask(pair, &name);
