@@ -4,6 +4,10 @@
 //! test harness's capture, and into the log that `cargo xtask test` counts. A skip is never
 //! silent.
 
+pub mod interop;
+pub mod live;
+pub mod workload;
+
 use std::io::Write;
 use std::path::PathBuf;
 
