@@ -21,10 +21,10 @@ pub fn skip(name: &str, reason: &str) {
     let line = format!("SKIPPED {name}: {reason}\n");
     // Plain writes: the harness captures only what the print macros say.
     let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("CAPTURE_SKIP_LOG") {
-        if let Ok(mut log) = std::fs::OpenOptions::new().append(true).create(true).open(path) {
-            let _ = log.write_all(line.as_bytes());
-        }
+    if let Some(path) = std::env::var_os("CAPTURE_SKIP_LOG")
+        && let Ok(mut log) = std::fs::OpenOptions::new().append(true).create(true).open(path)
+    {
+        let _ = log.write_all(line.as_bytes());
     }
 }
 
