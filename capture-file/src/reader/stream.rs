@@ -11,6 +11,9 @@ use std::io::{self, Read};
 /// Bytes after which a batch is handed over, and by which the buffer grows.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
 
+/// Batches shorter than this are copied out of the buffer: cheaper than clearing a new one.
+const COPIED_BYTES: usize = CHUNK_BYTES / 8;
+
 /// Largest block accepted. Stock readers stop at 64 kB for most; lists of processes grow with the
 /// machine.
 const BLOCK_MAX_BYTES: u32 = 1 << 30;
@@ -82,9 +85,13 @@ impl BlockStream {
         if self.over {
             return Fill::Over;
         }
-        if self.at > 0 && self.at == self.filled {
+        // What was consumed makes room: at once where it is everything, else when it is half of a
+        // full buffer, so that moving the rest stays cheap per byte.
+        let half_is_consumed = self.filled == self.buffer.len() && self.at >= self.buffer.len() / 2;
+        if self.at > 0 && (self.at == self.filled || half_is_consumed) {
+            self.buffer.copy_within(self.at..self.filled, 0);
             self.base += self.at as u64;
-            (self.at, self.filled) = (0, 0);
+            (self.at, self.filled) = (0, self.filled - self.at);
         }
         if self.filled == self.buffer.len() {
             self.buffer.resize(self.filled + CHUNK_BYTES, 0);
@@ -106,10 +113,17 @@ impl BlockStream {
         }
     }
 
-    /// Takes the first `len` unread bytes as a buffer of their own, giving back `spare` for what
-    /// comes next. Only the bytes behind `len` are copied.
+    /// Takes the first `len` unread bytes as a buffer of their own, using the memory of `spare`.
+    /// Few bytes, as a pipe brings them, are copied; of many only those behind `len` are, and
+    /// `spare` is for what comes next.
     pub(super) fn split(&mut self, len: usize, mut spare: Vec<u8>) -> Vec<u8> {
         let end = self.at + len;
+        if len < COPIED_BYTES {
+            spare.clear();
+            spare.extend_from_slice(&self.buffer[self.at..end]);
+            self.at = end;
+            return spare;
+        }
         let rest = self.filled - end;
         let size = CHUNK_BYTES.max(rest).max(self.buffer.len().min(4 * CHUNK_BYTES));
         if spare.len() < size {
@@ -239,4 +253,72 @@ pub(super) struct Taken<'a> {
     pub(super) body: &'a [u8],
     pub(super) offset: u64,
     pub(super) number: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BLOCK_LEN: usize = 4100;
+
+    /// Endless blocks of a type that nobody knows, `piece` bytes in a read.
+    struct Blocks {
+        at: usize,
+        piece: usize,
+    }
+
+    impl Read for Blocks {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            let block = [&0x7777u32.to_le_bytes()[..], &(BLOCK_LEN as u32).to_le_bytes()].concat();
+            let len = out.len().min(self.piece);
+            for byte in &mut out[..len] {
+                // The length stands behind the type and at the block's end.
+                *byte = match self.at % BLOCK_LEN {
+                    at @ 0..8 => block[at],
+                    at if at >= BLOCK_LEN - 4 => block[at - (BLOCK_LEN - 8)],
+                    at => at as u8,
+                };
+                self.at += 1;
+            }
+            Ok(len)
+        }
+    }
+
+    fn stream(piece: usize) -> BlockStream {
+        let bytes = Box::new(Blocks { at: 0, piece });
+        BlockStream::new("test".into(), Input { container: Container::Plain, bytes })
+    }
+
+    #[test]
+    fn consumed_blocks_leave_the_buffer() {
+        for piece in [usize::MAX, 1000] {
+            let mut stream = stream(piece);
+            for number in 0..3000 {
+                let header = stream.next_header().unwrap().unwrap();
+                let block = stream.take_block(header).unwrap();
+                assert_eq!((block.offset, block.number), (number * BLOCK_LEN as u64, number));
+                assert_eq!(block.body[5], 13);
+            }
+            assert!(stream.buffer.len() <= 2 * CHUNK_BYTES, "{}", stream.buffer.len());
+        }
+    }
+
+    #[test]
+    fn short_and_long_pieces_come_out_in_order() {
+        let mut stream = stream(100_000);
+        let (mut expected, mut spare) = (0u64, Vec::new());
+        for blocks in [1, 30, 300, 2, 200, 31, 33, 1000, 1] {
+            let len = blocks * BLOCK_LEN;
+            while stream.unread().len() < len {
+                assert_eq!(stream.fill(), Fill::More);
+            }
+            assert_eq!(stream.offset(), expected);
+            let taken = stream.split(len, spare);
+            assert_eq!(taken.len(), len);
+            assert!(taken.chunks(BLOCK_LEN).all(|b| b[..2] == [0x77, 0x77] && b[13] == 13), "{blocks}");
+            expected += len as u64;
+            spare = taken;
+        }
+        assert_eq!(stream.offset(), expected);
+    }
 }
