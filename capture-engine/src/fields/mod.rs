@@ -88,6 +88,9 @@ pub struct Field {
     pub usage: Use,
     /// How numbers are printed.
     pub print: Print,
+    /// Whether its text comes from [`crate::render`], which leaves nothing in it that a terminal
+    /// would obey but the line breaks of its own layout. Other text is cleaned when it is printed.
+    pub rendered: bool,
     /// What it is, for `-l` and the reference page.
     pub help: &'static str,
     /// A filter or format that uses it.
@@ -111,6 +114,7 @@ impl Field {
             arg: ArgRule::None,
             usage: Use::Anywhere,
             print: Print::Plain,
+            rendered: false,
             help,
             example,
             getter,
@@ -129,6 +133,11 @@ impl Field {
 
     const fn print(mut self, print: Print) -> Field {
         self.print = print;
+        self
+    }
+
+    const fn rendered(mut self) -> Field {
+        self.rendered = true;
         self
     }
 

@@ -66,8 +66,9 @@ fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
 }
 
+/// Appends text that is UTF-8, with what JSON and terminals take for control characters escaped.
 fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut previous = 0;
     for &byte in text {
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
@@ -75,14 +76,23 @@ fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 | 0x7f => {
-                out.extend_from_slice(b"\\u00");
-                out.push(DIGITS[usize::from(byte >> 4)]);
-                out.push(DIGITS[usize::from(byte & 15)]);
+            0..0x20 | 0x7f => push_unit(out, byte),
+            // U+0080 to U+009F: terminals obey them as they do ESC sequences.
+            0x80..0xa0 if previous == 0xc2 => {
+                out.pop();
+                push_unit(out, byte);
             }
             _ => out.push(byte),
         }
+        previous = byte;
     }
+}
+
+fn push_unit(out: &mut Vec<u8>, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.extend_from_slice(b"\\u00");
+    out.push(DIGITS[usize::from(byte >> 4)]);
+    out.push(DIGITS[usize::from(byte & 15)]);
 }
 
 #[cfg(test)]
@@ -92,9 +102,9 @@ mod tests {
     #[test]
     fn strings_are_valid_json_whatever_the_bytes() {
         let mut out = Vec::new();
-        push_string(&mut out, b"a\"\\\n\t\x01\xff\xc3\xa9");
+        push_string(&mut out, b"a\"\\\n\t\x01\xff\xc3\xa9\xc2\x9b");
         let text = std::str::from_utf8(&out).unwrap();
-        assert_eq!(text, "\"a\\\"\\\\\\n\\t\\u0001\u{fffd}é\"");
-        assert_eq!(serde_json::from_str::<String>(text).unwrap(), "a\"\\\n\t\u{1}\u{fffd}é");
+        assert_eq!(text, "\"a\\\"\\\\\\n\\t\\u0001\u{fffd}é\\u009b\"");
+        assert_eq!(serde_json::from_str::<String>(text).unwrap(), "a\"\\\n\t\u{1}\u{fffd}é\u{9b}");
     }
 }

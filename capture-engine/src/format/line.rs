@@ -7,6 +7,7 @@ use crate::render::TextOptions;
 use crate::render::address::push_ip;
 use crate::render::buffer::push_buffer;
 use crate::render::number::{dec_i64, dec_u64, general, hex_upper, padded_u64};
+use crate::render::text::{dot_controls, push_visible};
 use crate::view::EventView;
 use filter_lang::{Arena, Value};
 
@@ -59,7 +60,14 @@ fn push_field(
     }
     let ctx = Ctx { view, options, arg: piece.arg.as_deref(), arena };
     match piece.field.getter {
-        Getter::Text(write) => write(&ctx, out),
+        Getter::Text(write) => {
+            let start = out.len();
+            let exists = write(&ctx, out);
+            if exists && !piece.field.rendered {
+                dot_controls(out, start);
+            }
+            exists
+        }
         Getter::Value(get) => match get(&ctx) {
             Some(value) => push_value(out, value, piece.field.print, options),
             None => false,
@@ -80,7 +88,8 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: Value<'_>, print: Print, opti
         },
         Value::Double(number) if print == Print::OneDecimal => push_one_decimal(out, number),
         Value::Double(number) => general(out, number),
-        Value::Str(text) => push_text(out, text),
+        // Names come from the recorded machine: control characters must not reach a terminal.
+        Value::Str(text) => push_visible(out, text),
         Value::Bytes(data) => push_buffer(out, data, options.buffer, options.cut_buffers),
         Value::Ip(ip) => push_ip(out, ip),
         Value::List(values) => {
@@ -93,16 +102,6 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: Value<'_>, print: Print, opti
         }
     }
     true
-}
-
-/// Names come from the recorded machine: control characters must not reach a terminal.
-#[inline]
-fn push_text(out: &mut Vec<u8>, text: &[u8]) {
-    if text.iter().any(|&b| b < 0x20 || b == 0x7f) {
-        out.extend(text.iter().copied().filter(|&b| b >= 0x20 && b != 0x7f));
-    } else {
-        out.extend_from_slice(text);
-    }
 }
 
 fn push_one_decimal(out: &mut Vec<u8>, number: f64) {
@@ -151,12 +150,5 @@ mod tests {
             push_one_decimal(&mut out, number);
             assert_eq!(std::str::from_utf8(&out).unwrap(), expected);
         }
-    }
-
-    #[test]
-    fn control_characters_stay_out_of_names() {
-        let mut out = Vec::new();
-        push_text(&mut out, b"a\x1b[2Jb\xc3\xa9");
-        assert_eq!(out, b"a[2Jb\xc3\xa9");
     }
 }

@@ -31,6 +31,44 @@ pub fn push_dotted(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// Appends text of any language without its control characters: those below the blank, DEL, and
+/// the second set (U+0080 to U+009F), which terminals obey too, in UTF-8 or as single bytes.
+#[inline]
+pub fn push_visible(out: &mut Vec<u8>, text: &[u8]) {
+    if text.iter().all(|&b| is_printable(b)) {
+        out.extend_from_slice(text);
+    } else {
+        push_cleaned(out, text, &[]);
+    }
+}
+
+/// Makes a dot of every control character behind `start`.
+#[inline]
+pub fn dot_controls(out: &mut Vec<u8>, start: usize) {
+    if !out[start..].iter().all(|&b| is_printable(b)) {
+        let text = out.split_off(start);
+        push_cleaned(out, &text, b".");
+    }
+}
+
+#[cold]
+fn push_cleaned(out: &mut Vec<u8>, text: &[u8], instead: &[u8]) {
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                c if c.is_control() => out.extend_from_slice(instead),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        for &byte in chunk.invalid() {
+            match byte {
+                0x80..0xa0 => out.extend_from_slice(instead),
+                byte => out.push(byte),
+            }
+        }
+    }
+}
+
 /// The bytes before the first NUL.
 #[inline]
 pub fn until_nul(bytes: &[u8]) -> &[u8] {
@@ -63,6 +101,23 @@ mod tests {
         push_printable(&mut out, b"a\tb\xc3\xa9\x7f");
         push_dotted(&mut out, b"|a\tb\xc3\xa9");
         assert_eq!(out, b"ab|a.b..");
+    }
+
+    #[test]
+    fn terminals_get_nothing_to_obey() {
+        let check = |text: &[u8], visible: &[u8], dotted: &[u8]| {
+            let mut out = b"\x1b".to_vec();
+            push_visible(&mut out, text);
+            assert_eq!(out[1..], *visible);
+            out.truncate(1);
+            out.extend_from_slice(text);
+            dot_controls(&mut out, 1);
+            assert_eq!(out, [b"\x1b", dotted].concat());
+        };
+        check(b"a\x1b[2Jb\xc3\xa9\n", b"a[2Jb\xc3\xa9", b"a.[2Jb\xc3\xa9.");
+        // U+009B is CSI: in UTF-8, as a single byte, and not to be put together from halves.
+        check(b"\xc2\x9b2J \x9b \xc2\x01\x9b", b"2J  \xc2", b".2J . \xc2..");
+        check(b"\xff\xa9\x7f", b"\xff\xa9", b"\xff\xa9.");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::clock::{Fraction, push_datetime};
 use super::fd::{push_errno, push_fd, push_fd_list, push_flag_names, push_paren};
 use super::number::{dec_i64, dec_u64, general, hex_upper, octal, seconds};
 use super::path::{push_path, push_path_at};
-use super::text::{push_dotted, push_printable, until_nul};
+use super::text::{push_dotted, push_printable, push_visible, until_nul};
 use crate::view::EventView;
 use capture_common::event_table::{ParamExtra, signal_name};
 use capture_common::raw_event::{read_int, read_uint};
@@ -181,7 +181,11 @@ fn push_id(out: &mut Vec<u8>, view: &EventView<'_>, ty: ParamType, id: u32) -> O
         ParamType::Uid => users.user(id).map(|u| &u.name),
         _ => users.group(id).map(|g| &g.name),
     };
-    push_paren(out, name.map_or(ABSENT, |n| n))
+    let paren = out.len();
+    out.push(b'(');
+    push_visible(out, name.map_or(ABSENT, |n| n));
+    out.push(b')');
+    Some(paren)
 }
 
 fn push_duration(out: &mut Vec<u8>, ns: u64) -> Option<usize> {
