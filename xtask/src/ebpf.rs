@@ -181,9 +181,9 @@ fn strip(elf: &[u8]) -> Result<Vec<u8>> {
     };
     let mut new_index = vec![0u32; count];
     let mut kept = Vec::new();
-    for i in 0..count {
+    for (i, index) in new_index.iter_mut().enumerate() {
         if !dropped(i)? {
-            new_index[i] = kept.len() as u32;
+            *index = kept.len() as u32;
             kept.push(i);
         }
     }

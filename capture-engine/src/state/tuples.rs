@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(decode_tuple(&[]), None);
         assert_eq!(decode_tuple(&[16]), Some(Tuple::Other(16)));
         assert_eq!(decode_sockaddr(b"\x01/run/x\0rest"), Some(SockAddr::Unix(b"/run/x")));
-        assert_eq!(unix_name(0, 0xffff_88, b"/run/x"), b"0->ffff88 /run/x");
+        assert_eq!(unix_name(0, 0x00ff_ff88, b"/run/x"), b"0->ffff88 /run/x");
     }
 
     #[test]
