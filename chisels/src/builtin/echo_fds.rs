@@ -8,6 +8,8 @@ use crate::error::ChiselError;
 use crate::text::write_bytes;
 use capture_common::EventFlags;
 use capture_engine::EventView;
+use capture_engine::render::fd::push_fd_name;
+use capture_engine::render::text::push_visible;
 use capture_engine::render::{TextOptions, push_arg};
 
 /// What `-cl` and `-i` say.
@@ -141,10 +143,13 @@ impl EchoFds {
         say(b" ");
         say(colour.as_bytes());
         say(b" ");
-        say(event.fd().map_or(NA, |fd| &fd.name));
-        say(b" (");
-        say(event.thread().map_or(NA, |t| &t.comm));
-        say(b")\n");
+        match event.fd() {
+            Some(fd) => push_fd_name(out, fd),
+            None => out.extend_from_slice(NA),
+        }
+        out.extend_from_slice(b" (");
+        push_visible(out, event.thread().map_or(NA, |t| &t.comm));
+        out.extend_from_slice(b")\n");
     }
 
     fn container(&self, event: &EventView<'_>, out: &mut Vec<u8>) {
@@ -154,8 +159,60 @@ impl EchoFds {
             Some(container) => (self.colours.container, &container.name, id),
             None => (self.colours.container, NA, id),
         };
-        for piece in [colour.as_bytes(), b" [", name, b"] [", id, b"]"] {
-            out.extend_from_slice(piece);
+        out.extend_from_slice(colour.as_bytes());
+        for text in [name, id] {
+            out.extend_from_slice(b" [");
+            push_visible(out, text);
+            out.push(b']');
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capture_common::encode::EventHead;
+    use capture_common::event_table::code;
+    use capture_common::snapshot::{FdKind, FdRecord, ThreadRecord};
+    use capture_common::{Batch, Snapshot};
+    use capture_engine::{Engine, Options};
+
+    /// What the chisel prints of a read of `data` by a thread with this name from such a file.
+    fn print(name: &[u8], data: &[u8]) -> String {
+        let mut engine = Engine::new(Options::default());
+        let kind = FdKind::File { open_flags: 1, name: name.to_vec(), dev: 0 };
+        engine.begin_section(&Snapshot {
+            threads: vec![ThreadRecord { tid: 7, pid: 7, comm: name.to_vec(), ..Default::default() }],
+            fds: vec![(7, vec![FdRecord { fd: 3, ino: 0, kind }])],
+            ..Default::default()
+        });
+        let mut batch = Batch::new();
+        let head = |code| EventHead { ts_ns: 1, tid: 7, cpu: 0, code, flags: 0 };
+        let mut enter = batch.encode(head(code::SYSCALL_READ_E), 2);
+        enter.i64(3).u32(100);
+        enter.finish();
+        let mut exit = batch.encode(head(code::SYSCALL_READ_X), 2);
+        exit.i64(data.len() as i64).bytes(data);
+        exit.finish();
+        let mut chisel = EchoFds::default();
+        chisel.set_arg("disable_color", "disable_color").unwrap();
+        chisel.start(&Settings::default()).unwrap();
+        let mut out = Vec::new();
+        for raw in batch.iter() {
+            let applied = engine.apply(&raw);
+            chisel.on_event(&engine.view(raw, applied), &mut out).unwrap();
+        }
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_read_has_a_heading_and_its_data() {
+        assert_eq!(print(b"cat", b"hello\n"), "------ Read 6B from   cat (cat)\nhello.\n");
+    }
+
+    #[test]
+    fn names_cannot_speak_to_the_terminal() {
+        let text = print(b"/e\x1b[2J\xc2\x9b2J", b"\x1b[2J");
+        assert_eq!(text, "------ Read 4B from   /e.[2J..2J (/e[2J2J)\n.[2J\n");
     }
 }
