@@ -79,12 +79,13 @@ pub struct Taken {
     pub gaps: Gaps,
 }
 
-/// The state of this machine.
+/// The state of this machine, where the probe already records: threads that begin while it is
+/// taken are left to the stream.
 ///
 /// # Errors
 /// Only if /proc cannot be listed.
 pub fn take() -> Result<Snapshot, SnapshotError> {
-    Ok(take_from(&Roots::default())?.snapshot)
+    Ok(take_since(&Roots::default(), processes::Begin::now())?.snapshot)
 }
 
 /// The state of the machine that `roots` show. Interface addresses alone always come from the
@@ -93,6 +94,10 @@ pub fn take() -> Result<Snapshot, SnapshotError> {
 /// # Errors
 /// Only if [`Roots::proc`] cannot be listed.
 pub fn take_from(roots: &Roots) -> Result<Taken, SnapshotError> {
+    take_since(roots, processes::Begin::LATE)
+}
+
+fn take_since(roots: &Roots, begin: processes::Begin) -> Result<Taken, SnapshotError> {
     let mut gaps = Gaps::default();
     let machine = machine::read(roots);
     let mut snapshot = Snapshot {
@@ -105,7 +110,7 @@ pub fn take_from(roots: &Roots) -> Result<Taken, SnapshotError> {
     let mut pending = sockets::Pending::default();
     let mut namespaces = processes::PidNamespaces::default();
     for pid in processes::list(&roots.proc)? {
-        let Some(process) = processes::read(roots, pid, machine.boot_ts_ns, &mut gaps) else { continue };
+        let Some(process) = processes::read(roots, pid, machine.boot_ts_ns, begin, &mut gaps) else { continue };
         namespaces.note(&process, snapshot.threads.len());
         if !process.is_kernel_thread
             && let Some(table) = fds::read(&process.folder, snapshot.fds.len(), &mut pending, &mut gaps)

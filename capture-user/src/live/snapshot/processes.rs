@@ -23,6 +23,44 @@ const EXE_MAX: u64 = 1024;
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 /// Ticks of /proc/PID/stat: `USER_HZ` is part of the system's interface.
 const NS_PER_TICK: u64 = 1_000_000_000 / 100;
+/// Stored flag of a thread whose own event has told of it (`CLONE_INVERTED`).
+const HAS_TOLD: u32 = 1 << 16;
+/// A creator's call may still return this long after its child has begun, as readers of files see
+/// it; in ticks.
+const YOUNG_TICKS: u64 = 100;
+
+/// When the snapshot began, in ticks of the clock that /proc/PID/stat gives start times in.
+///
+/// The probe records before that, so the stream tells of every thread that began later: such a
+/// thread is left out, since its record would be of a time after its first events. A thread that
+/// began just before is marked: the exit of the call that made it is still to come, and stock
+/// readers would take the record for a leftover and make the thread anew, as its creator's image.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begin(u64);
+
+impl Begin {
+    /// Long after the start of every thread: none is left out.
+    pub(super) const LATE: Begin = Begin(u64::MAX);
+
+    /// This moment.
+    pub(super) fn now() -> Begin {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is valid for writing.
+        let failed = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) } != 0;
+        let ns = u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000;
+        let ns = ns + u64::try_from(time.tv_nsec).unwrap_or(0);
+        if failed { Begin::LATE } else { Begin(ns / NS_PER_TICK) }
+    }
+
+    /// Whether the stream holds all of a thread.
+    fn is_before(self, stat: &Stat) -> bool {
+        stat.start_ticks > self.0
+    }
+
+    fn flags(self, stat: &Stat) -> u32 {
+        if stat.start_ticks.saturating_add(YOUNG_TICKS) > self.0 { HAS_TOLD } else { 0 }
+    }
+}
 
 /// A process and its threads.
 pub(super) struct Process {
@@ -45,8 +83,15 @@ pub(super) fn list(proc: &Path) -> Result<Vec<i64>, SnapshotError> {
     Ok(pids)
 }
 
-/// Reads a process; `None` if it is gone, or dead and only waits for its parent.
-pub(super) fn read(roots: &Roots, pid: i64, boot_ts_ns: u64, gaps: &mut Gaps) -> Option<Process> {
+/// Reads a process; `None` if it is gone, or dead and only waits for its parent, or younger than
+/// the snapshot.
+pub(super) fn read(
+    roots: &Roots,
+    pid: i64,
+    boot_ts_ns: u64,
+    begin: Begin,
+    gaps: &mut Gaps,
+) -> Option<Process> {
     let folder = roots.proc.join(pid.to_string());
     let stat = read_file(&folder.join("stat"), u64::MAX).and_then(|text| parse_stat(&text));
     let status = read_file(&folder.join("status"), u64::MAX).map(|text| parse_status(&text));
@@ -54,10 +99,11 @@ pub(super) fn read(roots: &Roots, pid: i64, boot_ts_ns: u64, gaps: &mut Gaps) ->
         gaps.vanished_threads += 1;
         return None;
     };
-    if matches!(stat.state, b'Z' | b'X') && stat.num_threads <= 1 {
+    if begin.is_before(&stat) || matches!(stat.state, b'Z' | b'X') && stat.num_threads <= 1 {
         return None;
     }
     let mut main = thread_record(pid, pid, &stat, &status);
+    main.flags |= begin.flags(&stat);
     if stat.is_kernel_thread {
         main.exe.clone_from(&main.comm);
         (main.cwd, main.root) = (b"/".to_vec(), b"/".to_vec());
@@ -75,7 +121,7 @@ pub(super) fn read(roots: &Roots, pid: i64, boot_ts_ns: u64, gaps: &mut Gaps) ->
         folder,
     };
     if stat.num_threads > 1 {
-        read_threads(&mut process, pid, gaps);
+        read_threads(&mut process, pid, begin, gaps);
     }
     Some(process)
 }
@@ -172,7 +218,7 @@ fn is_writable(file: &std::fs::Metadata, status: &Status) -> bool {
 }
 
 /// Adds the threads other than the main one.
-fn read_threads(process: &mut Process, pid: i64, gaps: &mut Gaps) {
+fn read_threads(process: &mut Process, pid: i64, begin: Begin, gaps: &mut Gaps) {
     let Ok(entries) = std::fs::read_dir(process.folder.join("task")) else {
         gaps.vanished_threads += 1;
         return;
@@ -188,7 +234,11 @@ fn read_threads(process: &mut Process, pid: i64, gaps: &mut Gaps) {
             gaps.vanished_threads += 1;
             continue;
         };
-        let own = thread_record(tid, pid, &stat, &status);
+        if begin.is_before(&stat) {
+            continue;
+        }
+        let mut own = thread_record(tid, pid, &stat, &status);
+        own.flags |= begin.flags(&stat);
         // The environment is looked up at the main thread, so it is not repeated.
         let shared = ThreadRecord { env: Vec::new(), ..process.threads[0].clone() };
         process.threads.push(ThreadRecord {
@@ -236,6 +286,23 @@ impl PidNamespaces {
             for thread in threads.get_mut(start..end).into_iter().flatten() {
                 thread.pidns_init_start_ns = init_start_ts_ns;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn young_threads_are_left_to_the_stream_or_marked() {
+        let begin = Begin(5_000);
+        for (start_ticks, is_left_out, flags) in
+            [(5_001, true, HAS_TOLD), (5_000, false, HAS_TOLD), (4_901, false, HAS_TOLD), (4_900, false, 0)]
+        {
+            let stat = Stat { start_ticks, ..Stat::default() };
+            assert_eq!((begin.is_before(&stat), begin.flags(&stat)), (is_left_out, flags), "{start_ticks}");
+            assert!(!Begin::LATE.is_before(&stat) && Begin::LATE.flags(&stat) == 0);
         }
     }
 }
