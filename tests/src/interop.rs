@@ -5,9 +5,9 @@
 //! as a row of [`EXCEPTIONS`] says: a row rewrites our line into the one that stock prints, and the
 //! result must be equal byte for byte. Whatever is left is reported as unexplained.
 
-use capture_common::ParamType;
 use capture_common::event_table::{EventCode, code};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::io::{self, BufRead};
 
 /// Last event code that sysdig 0.29.3 knows; it skips events with a higher one.
@@ -72,11 +72,6 @@ type Rewrite = fn(EventKind, &[u8], &[u8]) -> Option<Vec<u8>>;
 /// All the ways.
 pub const EXCEPTIONS: &[Exception] = &[
     Exception {
-        name: "empty buffer",
-        reason: "sysdig 0.29.3 prints nothing for a buffer without bytes; current versions print NULL",
-        rewrite: empty_buffers,
-    },
-    Exception {
         name: "young call",
         reason: "calls younger than sysdig 0.29.3 are stored with call number 0, since it crashes on \
                  numbers beyond its table; the name comes from the native number behind it",
@@ -104,12 +99,16 @@ pub const EXCEPTIONS: &[Exception] = &[
         rewrite: untracked_fds,
     },
     Exception {
-        name: "ended child",
-        reason: "a child that has ended before its creator's call returns: sysdig 0.29.3 revives it under \
-                 its creator's name, which lasts until the number is used again",
-        rewrite: ended_child,
+        name: "creator's name",
+        reason: "a child that has ended, or become another program unseen, before its creator's call returns: \
+                 sysdig 0.29.3 makes it anew with its creator's name and fds, until it ends or becomes \
+                 another program",
+        rewrite: made_anew,
     },
 ];
+
+/// The row of [`EXCEPTIONS`] that reaches further than its line.
+const MADE_ANEW: usize = EXCEPTIONS.len() - 1;
 
 /// Letters of the kinds of fds whose making sysdig 0.29.3 does not follow: eventpoll, bpf, memfd,
 /// pidfd, io_uring.
@@ -139,20 +138,82 @@ fn untracked_fds(_: EventKind, ours: &[u8], stocks: &[u8]) -> Option<Vec<u8>> {
     (line != ours).then_some(line)
 }
 
-/// The exit of a clone in its creator, whose result is the number of a thread that is no more.
-fn ended_child(kind: EventKind, ours: &[u8], stocks: &[u8]) -> Option<Vec<u8>> {
-    let code = EventCode(kind.code);
-    let makes_threads = matches!(code.info()?.name, "clone" | "clone3" | "fork" | "vfork");
-    if !makes_threads || code.is_enter() {
-        return None;
-    }
-    let find = |text: &[u8], part: &[u8]| text.windows(part.len()).position(|w| w == part);
+/// The exit of a clone in its creator: stock shows its result under the creator's name.
+fn made_anew(kind: EventKind, ours: &[u8], stocks: &[u8]) -> Option<Vec<u8>> {
+    cloned_tid(kind, ours)?;
     let start = find(ours, b" res=")? + b" res=".len();
-    let end = start + ours[start..].iter().position(|&b| b == b' ')?;
-    let is_bare = ours[start..end].iter().all(u8::is_ascii_digit) && stocks.get(end) == Some(&b'(');
+    let digits = ours[start..].iter().take_while(|b| b.is_ascii_digit()).count();
+    let end = start + digits;
+    let rest = match ours.get(end)? {
+        b' ' => end,
+        b'(' => end + find(&ours[end..], b") ")? + 1,
+        _ => return None,
+    };
     let comm = &ours[find(ours, b" comm=")? + b" comm=".len()..];
     let comm = &comm[..find(comm, b" cgroups=")?];
-    is_bare.then(|| [&ours[..end], b"(", comm, b")", &ours[end..]].concat())
+    let is_shown = stocks.get(end) == Some(&b'(');
+    is_shown.then(|| [&ours[..end], b"(", comm, b")", &ours[rest..]].concat())
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    text.windows(part.len()).position(|w| w == part)
+}
+
+/// The thread that a clone made, if this is the exit of one in its creator.
+fn cloned_tid(kind: EventKind, line: &[u8]) -> Option<u64> {
+    let event = EventCode(kind.code);
+    let makes_threads = matches!(event.info()?.name, "clone" | "clone3" | "fork" | "vfork");
+    if !makes_threads || event.is_enter() {
+        return None;
+    }
+    let result = &line[find(line, b" res=")? + b" res=".len()..];
+    let digits = result.iter().take_while(|b| b.is_ascii_digit()).count();
+    std::str::from_utf8(&result[..digits]).ok()?.parse().ok().filter(|&tid| tid > 0)
+}
+
+/// Where the name of a line's thread begins and ends, and the thread.
+fn thread_of(line: &[u8]) -> Option<(usize, usize, u64)> {
+    let start = moment(line).len() + 1;
+    let close = start + line.get(start..)?.windows(4).position(|w| w == b") > " || w == b") < ")?;
+    let open = line[..close].iter().rposition(|&b| b == b'(')?;
+    let tid = std::str::from_utf8(&line[open + 1..close]).ok()?.parse().ok()?;
+    Some((start, open.checked_sub(1)?, tid))
+}
+
+/// Threads that stock made anew, with nothing right about them but their number.
+#[derive(Debug, Default)]
+struct MadeAnew(BTreeSet<u64>);
+
+impl MadeAnew {
+    /// Forgets a thread that is told anew by this event, or is no more.
+    fn see(&mut self, kind: EventKind, line: &[u8]) {
+        let ends = kind.code == code::PROCEXIT_1_E.0
+            || (kind.code == code::SYSCALL_EXECVE_19_X.0 && find(line, b" res=0 ").is_some());
+        if ends
+            && !self.0.is_empty()
+            && let Some((_, _, tid)) = thread_of(line)
+        {
+            self.0.remove(&tid);
+        }
+    }
+
+    /// The line without what depends on these threads: their names, and the names of their fds.
+    fn without(&self, line: &[u8]) -> Vec<u8> {
+        let own = thread_of(line).filter(|(_, _, tid)| self.0.contains(tid));
+        let mut text = match own {
+            Some((start, end, _)) => [&line[..start], &line[end..]].concat(),
+            None => line.to_vec(),
+        };
+        let marks = self.0.iter().map(|tid| format!("={tid}(").into_bytes());
+        for mark in marks.chain(own.is_some().then(|| b"(<".to_vec())) {
+            while let Some(at) = find(&text, &mark) {
+                let open = at + find(&mark, b"(").unwrap_or(0);
+                let Some(len_bytes) = find(&text[open..], b") ") else { break };
+                text.drain(open..=open + len_bytes);
+            }
+        }
+        text
+    }
 }
 
 fn is_generic(kind: EventKind) -> bool {
@@ -165,21 +226,6 @@ fn with_event_type(line: &[u8], rename: fn(&[u8]) -> Option<&'static [u8]>) -> O
     let start = body.iter().rposition(|&b| b == b' ')? + 1;
     let name = rename(&body[start..])?;
     Some([&body[..start], name, b" "].concat())
-}
-
-/// Byte buffers that are shown as NULL, shown as nothing.
-fn empty_buffers(kind: EventKind, line: &[u8], _: &[u8]) -> Option<Vec<u8>> {
-    let info = EventCode(kind.code).info()?;
-    let mut result: Option<Vec<u8>> = None;
-    for param in info.params.iter().filter(|p| p.ty == ParamType::ByteBuf) {
-        let shown = format!(" {}=NULL ", param.name).into_bytes();
-        let line = result.as_deref().unwrap_or(line);
-        if let Some(at) = line.windows(shown.len()).position(|w| w == shown) {
-            let stocks = format!(" {}= ", param.name).into_bytes();
-            result = Some([&line[..at], &stocks, &line[at + shown.len()..]].concat());
-        }
-    }
-    result
 }
 
 /// Two lines that differ without a reason; an empty one where only the other side has a line.
@@ -204,6 +250,7 @@ pub struct Comparison {
     pub unexplained: u64,
     /// The first of them.
     pub first: Vec<Difference>,
+    made_anew: MadeAnew,
 }
 
 impl Comparison {
@@ -217,9 +264,13 @@ impl Comparison {
 
     fn pair(&mut self, kind: EventKind, ours: &[u8], stocks: &[u8]) {
         self.compared += 1;
-        if ours == stocks {
-            return;
+        if ours != stocks {
+            self.explain(kind, ours, stocks);
         }
+        self.made_anew.see(kind, ours);
+    }
+
+    fn explain(&mut self, kind: EventKind, ours: &[u8], stocks: &[u8]) {
         let mut line = ours.to_vec();
         let mut used = Vec::new();
         for (row, exception) in EXCEPTIONS.iter().enumerate() {
@@ -229,7 +280,13 @@ impl Comparison {
             }
         }
         if line == stocks {
+            if used.contains(&MADE_ANEW) {
+                self.made_anew.0.extend(cloned_tid(kind, ours));
+            }
             used.into_iter().for_each(|row| self.explained[row] += 1);
+        } else if self.made_anew.without(&line) == self.made_anew.without(stocks) {
+            used.retain(|&row| row != MADE_ANEW);
+            used.into_iter().chain([MADE_ANEW]).for_each(|row| self.explained[row] += 1);
         } else {
             self.differ(ours, stocks);
         }
@@ -336,15 +393,13 @@ mod tests {
 
     #[test]
     fn exceptions_are_narrow() {
-        let ours = "1 12:00:00.1 0 a (5) < read res=0 data=NULL \n";
-        let result = check(&[READ_X], ours, "1 12:00:00.1 0 a (5) < read res=0 data= \n");
-        assert_eq!((result.explained[0], result.unexplained), (1, 0));
-        let result = check(&[READ_X], ours, "1 12:00:00.1 0 a (5) < read res=1 data= \n");
-        assert_eq!((result.explained[0], result.unexplained), (0, 1));
         let young = EventKind { code: 0, call: 0 };
         let result =
             check(&[young], "1 12:00:00.1 0 a b (5) > rseq \n", "7 12:00:00.1 0 a b (5) > <unknown> \n");
-        assert_eq!((result.explained[1], result.unexplained), (1, 0));
+        assert_eq!((result.explained[0], result.unexplained), (1, 0));
+        let result =
+            check(&[READ_X], "1 12:00:00.1 0 a (5) > rseq \n", "7 12:00:00.1 0 a (5) > <unknown> \n");
+        assert_eq!((result.explained[0], result.unexplained), (0, 1));
     }
 
     #[test]
@@ -364,14 +419,32 @@ mod tests {
     }
 
     #[test]
-    fn children_that_have_ended() {
-        let clone3 = EventKind { code: 335, call: 0 };
-        let line =
-            |child: &str| format!("1 12:00:00.1 0 a (5) < clone3 res=7{child} comm=a b cgroups=x=/ \n");
-        for (ours, stocks, unexplained) in [("", "(a b)", 0), ("", "(b)", 1), ("(b)", "(a b)", 1)] {
-            let result = check(&[clone3], &line(ours), &line(stocks));
-            assert_eq!(result.unexplained, unexplained, "{ours} {stocks}: {:?}", result.first);
+    fn children_that_stock_makes_anew() {
+        let kinds = [335, 6, 186, 6].map(|code| EventKind { code, call: 0 });
+        let lines = |result: &str, comm: &str, fd: &str, later: &str| {
+            format!(
+                "1 12:00:00.1 0 a b (5) < clone3 res=7{result} comm=a b cgroups=x=/ \n\
+                 2 12:00:00.2 0 {comm} (7) > read fd=1{fd} size=1 \n\
+                 3 12:00:00.3 0 {comm} (7) > procexit status=0 \n\
+                 4 12:00:00.4 0 {later} (7) > read fd=1 size=1 \n"
+            )
+        };
+        let ours = lines("(new)", "new", "", "x");
+        for (stocks, unexplained) in [
+            (lines("(a b)", "a b", "(<f>/x)", "x"), 0),
+            (lines("(a b)", "a b", "(<f>/x)", "y"), 1),
+            (lines("(else)", "new", "", "x"), 1),
+            (lines("(new)", "a b", "", "x"), 2),
+        ] {
+            let result = check(&kinds, &ours, &stocks);
+            assert_eq!(result.unexplained, unexplained, "{stocks}: {:?}", result.first);
         }
+        let gone = check(
+            &kinds[..1],
+            "1 t 0 a (5) < clone res=7 comm=a cgroups= \n",
+            "1 t 0 a (5) < clone res=7(a) comm=a cgroups= \n",
+        );
+        assert_eq!(gone.unexplained, 0);
     }
 
     #[test]
