@@ -40,6 +40,7 @@ pub use error::{ErrorKind, FilterError, Warning};
 pub use filter::{Filter, Options};
 pub use grammar::{DEPTH_MAX, TEXT_MAX_BYTES};
 pub use library::Library;
+pub use near::near_names;
 pub use parse::parse;
 pub use requirements::Requirement;
 pub use rules_file::LibraryError;

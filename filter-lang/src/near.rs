@@ -6,7 +6,7 @@ const SUGGESTIONS_MAX: usize = 3;
 const WORD_MAX_CHARS: usize = 64;
 
 /// The known names nearest to a word; empty if nothing is near.
-pub(crate) fn near_names<S: AsRef<str>>(word: &str, known: impl Iterator<Item = S>) -> Vec<String> {
+pub fn near_names<S: AsRef<str>>(word: &str, known: impl Iterator<Item = S>) -> Vec<String> {
     if word.len() > WORD_MAX_CHARS {
         return Vec::new();
     }

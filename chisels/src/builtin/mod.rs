@@ -4,6 +4,7 @@ mod echo_fds;
 
 use crate::api::{Chisel, Meta};
 use crate::error::ChiselError;
+use filter_lang::near_names;
 
 /// One line of the registry.
 struct Entry {
@@ -29,32 +30,15 @@ pub fn create(name: &str) -> Result<Box<dyn Chisel>, ChiselError> {
     }
 }
 
-/// The names that a mistyped one may have meant: one edit in four letters away at most, or
-/// containing it.
+/// The names that a mistyped one may have meant: those that look like it or contain it.
 fn hint(name: &str) -> String {
-    let limit = name.chars().count() / 4 + 1;
-    let near: Vec<&str> = REGISTRY
-        .iter()
-        .map(|e| e.meta.name)
-        .filter(|known| (name.len() > 2 && known.contains(name)) || edits(name, known) <= limit)
-        .collect();
+    let known = || REGISTRY.iter().map(|e| e.meta.name);
+    let mut near: Vec<String> =
+        known().filter(|k| name.len() > 2 && k.contains(name)).map(str::to_owned).collect();
+    near.extend(near_names(name, known()));
+    near.sort_unstable();
+    near.dedup();
     if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) }
-}
-
-/// Number of single-letter edits between two words.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let next = (diagonal + usize::from(x != *y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = row[j + 1];
-            row[j + 1] = next;
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -65,6 +49,7 @@ mod tests {
     fn a_typo_is_answered_with_the_name_meant() {
         let error = create("ehco_fds").unwrap_err().to_string();
         assert!(error.contains("did you mean echo_fds?"), "{error}");
+        assert!(create("echo").unwrap_err().to_string().contains("did you mean echo_fds?"));
         assert!(!create("zzz").unwrap_err().to_string().contains("did you mean"));
         assert!(create("echo_fds").is_ok());
     }
