@@ -119,11 +119,23 @@ impl Session {
         Ok(())
     }
 
+    /// Passes a source on to its end, and ends a live one in order whatever happened: what was
+    /// lost is told after a failure, too.
     fn run_source(&mut self, mut source: Source) -> Result<ControlFlow<()>, CliError> {
+        let flow = self.pass_on(&mut source);
+        let Source::Live(live) = source else { return flow };
+        let (stats, closed) = live.close();
+        self.live = Some(stats);
+        let flow = flow?;
+        closed?;
+        Ok(flow)
+    }
+
+    fn pass_on(&mut self, source: &mut Source) -> Result<ControlFlow<()>, CliError> {
         let mut batch = Batch::new();
         let mut stopping = false;
         loop {
-            let next = match &mut source {
+            let next = match &mut *source {
                 Source::File(reader) => reader.next(&mut batch).map_err(CliError::Stream)?,
                 Source::Live(live) => live.next(&mut batch).map_err(CliError::Stream)?,
             };
@@ -137,7 +149,7 @@ impl Session {
                 consumer.pause()?;
             }
             let stop = flow.is_break() || self.stop.is_set();
-            match &mut source {
+            match &mut *source {
                 Source::File(_) if stop => return Ok(ControlFlow::Break(())),
                 // A limit drops what is still under way; Ctrl-C delivers it.
                 Source::Live(_) if flow.is_break() => break,
@@ -147,9 +159,6 @@ impl Session {
                 }
                 _ => {}
             }
-        }
-        if let Source::Live(live) = source {
-            self.live = Some(live.close()?);
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -101,6 +101,9 @@ impl CaptureStats {
 const SLOW_LOOK_DRAINS: u64 = 64;
 /// Drains after which a loss without a following record is declared from the counters.
 const OPEN_DRAINS: u32 = 8;
+/// How often the end looks whether a program is still writing, 1 ms apart. A CPU that the
+/// hypervisor took away in the middle of a program comes back within this time.
+const FINISH_LOOKS: u32 = 50;
 
 /// One lane with its accounts.
 struct Source {
@@ -176,21 +179,25 @@ impl Collector {
     /// again goes on with the others).
     pub fn drain(&mut self, sink: &mut dyn FnMut(Item<'_>)) -> Result<Duration, LiveError> {
         let taken_ns = clock::monotonic_ns()?;
-        self.drain_to(taken_ns, sink)
-    }
-
-    fn drain_to(&mut self, taken_ns: u64, sink: &mut dyn FnMut(Item<'_>)) -> Result<Duration, LiveError> {
         // The time is read before any lane is looked at.
         fence(Ordering::SeqCst);
         let limit = merge::watermark(taken_ns, self.sources.iter_mut().map(|s| s.reader.look()));
         let fill = self.sources.iter().map(|s| s.reader.fill()).fold(0.0, f64::max);
+        let released = self.release(limit, sink);
+        self.stats.drains += 1;
+        self.declare_open(limit, sink);
+        released.map(|()| self.pace.after_drain(fill))
+    }
+
+    /// Hands out what is published and not newer than `limit_ns`.
+    fn release(&mut self, limit_ns: u64, sink: &mut dyn FnMut(Item<'_>)) -> Result<(), LiveError> {
         let mut error = None;
         {
             let sink = std::cell::RefCell::new(&mut *sink);
             let (bytes, error) = (std::cell::Cell::new(0), std::cell::RefCell::new(&mut error));
             let lane = |source| Draining { source, sink: &sink, bytes: &bytes, error: &error };
             let mut lanes = self.sources.iter_mut().map(lane).collect::<Vec<_>>();
-            self.merge.run(&mut lanes, limit);
+            self.merge.run(&mut lanes, limit_ns);
             self.stats.bytes += bytes.get();
         }
         for source in &mut self.sources {
@@ -199,14 +206,12 @@ impl Collector {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        self.stats.drains += 1;
-        self.declare_open(limit, sink);
         match error {
             Some(e) => {
                 self.stats.broken_lanes += 1;
                 Err(e)
             }
-            None => Ok(self.pace.after_drain(fill)),
+            None => Ok(()),
         }
     }
 
@@ -243,31 +248,41 @@ impl Collector {
         }
     }
 
-    /// Stops recording, hands out what is left and declares every loss not yet declared.
+    /// Stops recording, hands out what is left and declares every loss not yet declared. An error
+    /// stops none of that.
     ///
     /// # Errors
-    /// As [`Collector::drain`].
+    /// The first of: a program that cannot be detached, and what [`Collector::drain`] fails of.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Item<'_>)) -> Result<(), LiveError> {
-        // Counters of programs vanish with their links.
-        let ts_ns = clock::monotonic_ns()?;
-        self.declare_slow(ts_ns, sink);
+        let mut result = Ok(());
         for part in
             [Part::Enter, Part::Exit, Part::Switch, Part::Exec, Part::Fork, Part::ProcExit, Part::Empty]
         {
-            self.probe.detach(part)?;
+            result = result.and(self.probe.detach(part));
         }
-        // Programs that still run finish within microseconds; nothing is held back any more.
-        std::thread::sleep(Duration::from_millis(1));
-        self.drain(sink)?;
-        self.drain_to(u64::MAX, sink)?;
-        let ts_ns = self.merge.place(clock::monotonic_ns()?);
-        for source in &mut self.sources {
-            let counters = source.reader.counters();
-            if let Some(loss) = source.ledger.settle(source.reader.cpu, ts_ns, &counters) {
-                sink(Item::Loss(loss));
+        // Programs that still run finish within microseconds, as a rule.
+        for _ in 0..FINISH_LOOKS {
+            std::thread::sleep(Duration::from_millis(1));
+            if self.sources.iter_mut().all(|s| s.reader.look().busy == 0) {
+                break;
             }
         }
-        Ok(())
+        // A lane that breaks ends its own part only. Nothing is held back any more.
+        result = result.and(self.drain(sink).map(|_| ()));
+        for source in &mut self.sources {
+            source.reader.look();
+        }
+        result = result.and(self.release(u64::MAX, sink));
+        // Only now: a marker placed at the present raises the time of every record behind it.
+        let ts_ns = self.merge.place(clock::monotonic_ns()?);
+        self.declare_slow(ts_ns, sink);
+        for source in &mut self.sources {
+            let (cpu, counters) = (source.reader.cpu, source.reader.counters());
+            let full = source.ledger.settle(cpu, ts_ns, &counters);
+            let nested = source.ledger.settle_nested(cpu, ts_ns, &counters);
+            full.into_iter().chain(nested).for_each(|loss| sink(Item::Loss(loss)));
+        }
+        result
     }
 
     /// Counts up to now.

@@ -98,6 +98,8 @@ impl Default for ProbeOptions {
 pub struct Probe {
     ebpf: Ebpf,
     links: BTreeMap<Part, BtfTracePointLinkId>,
+    /// Parts that are loaded, attached or not.
+    loaded: Vec<Part>,
     pub(crate) cpus: Cpus,
     pub(crate) ring_bytes: u64,
 }
@@ -145,7 +147,8 @@ impl Probe {
         let ebpf = loader
             .load(&object)
             .map_err(|e| LiveError::Maps { ring_bytes: ring_total, source: Box::new(e) })?;
-        let mut probe = Self { ebpf, links: BTreeMap::new(), cpus, ring_bytes };
+        let mut probe =
+            Self { ebpf, links: BTreeMap::new(), loaded: options.parts.clone(), cpus, ring_bytes };
         probe.fill_slots()?;
         probe.fill_plan()?;
         let wanted =
@@ -190,10 +193,10 @@ impl Probe {
         &mut self.ebpf
     }
 
-    /// Runs of attached programs that the kernel skipped because a program was already running
-    /// on that CPU, by program (`recursion_misses` in its fdinfo).
+    /// Runs of programs that the kernel skipped because a program was already running on that CPU
+    /// (`recursion_misses` in their fdinfo). The counters outlive the links.
     pub(crate) fn recursion_misses(&mut self) -> u64 {
-        let parts = self.links.keys().copied().collect::<Vec<_>>();
+        let parts = self.loaded.clone();
         parts.into_iter().filter_map(|part| self.misses_of(part.names().0)).sum()
     }
 

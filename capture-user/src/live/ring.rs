@@ -139,7 +139,10 @@ impl LaneReader {
     /// Time of the newest published record.
     fn last_pending_ts(&self) -> u64 {
         let (mut at, mut ts) = (self.pos, self.last_ts);
-        while let Some(header) = self.header_at(at) {
+        // A length that no probe writes ends the walk; `next` reports it when it gets there.
+        while let Some(header) = self.header_at(at)
+            && header.len as usize >= RecordHeader::LEN_BYTES
+        {
             ts = header.ts_ns;
             at += u64::from(header.len);
         }

@@ -66,14 +66,15 @@ struct Shared {
     sink_lost: AtomicU64,
 }
 
-/// A capture under way.
+/// A capture under way. Dropping it ends the capture, too: the probe is detached and the thread
+/// gone when that returns.
 #[derive(Debug)]
 pub struct LiveSource {
     snapshot: Option<Box<Snapshot>>,
     batches: Receiver<Batch>,
     used: Sender<Batch>,
     shared: Arc<Shared>,
-    pump: Option<JoinHandle<Result<CaptureStats, LiveError>>>,
+    pump: Option<JoinHandle<Ended>>,
     started: Instant,
     stats: LiveStats,
 }
@@ -110,16 +111,11 @@ impl LiveSource {
             .name("capture-drain".into())
             .spawn(move || pump.run())
             .map_err(|source| LiveError::Os { what: "starting the drain thread", source })?;
-        let snapshot = snapshot::take().inspect_err(|_| shared.stop.store(true, Ordering::Relaxed))?;
-        Ok(LiveSource {
-            snapshot: Some(Box::new(snapshot)),
-            batches,
-            used,
-            shared,
-            pump: Some(pump),
-            started,
-            stats: LiveStats::default(),
-        })
+        let stats = LiveStats::default();
+        let mut source =
+            LiveSource { snapshot: None, batches, used, shared, pump: Some(pump), started, stats };
+        source.snapshot = Some(Box::new(snapshot::take()?));
+        Ok(source)
     }
 
     /// Asks for the end: recording stops, what was recorded is still delivered.
@@ -127,25 +123,32 @@ impl LiveSource {
         self.shared.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Ends the capture, dropping what is still under way, and returns its counts.
-    ///
-    /// # Errors
-    /// What the drain thread failed of.
-    pub fn close(mut self) -> Result<LiveStats, LiveError> {
-        self.stop();
-        // Batches that were not taken are of no interest any more.
+    /// Ends the capture, dropping what is still under way. Returns its counts, and what the drain
+    /// thread failed of: the counts hold after a failure, too.
+    pub fn close(mut self) -> (LiveStats, Result<(), LiveError>) {
         let mut stats = std::mem::take(&mut self.stats);
-        if let Some(pump) = self.pump.take() {
-            stats.capture = join(pump)?;
-        }
+        // Looked at before the end: from here on nobody takes, and what is not wanted is no loss.
+        // After the end of the stream the thread is gone and the number final.
         stats.sink_lost = self.shared.sink_lost.load(Ordering::Relaxed);
+        self.stop();
+        let mut result = Ok(());
+        if let Some(pump) = self.pump.take() {
+            let ended = pump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (stats.capture, result) = (ended.stats, ended.result);
+        }
         stats.seconds = self.started.elapsed().as_secs_f64();
-        Ok(stats)
+        (stats, result)
     }
 }
 
-fn join(pump: JoinHandle<Result<CaptureStats, LiveError>>) -> Result<CaptureStats, LiveError> {
-    pump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+impl Drop for LiveSource {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(pump) = self.pump.take() {
+            // Nobody is left to tell an error.
+            let _ = pump.join();
+        }
+    }
 }
 
 impl EventSource for LiveSource {
@@ -169,6 +172,13 @@ impl EventSource for LiveSource {
     }
 }
 
+/// What the drain thread leaves.
+#[derive(Debug)]
+struct Ended {
+    stats: CaptureStats,
+    result: Result<(), LiveError>,
+}
+
 /// The drain thread.
 struct Pump {
     collector: Collector,
@@ -178,23 +188,28 @@ struct Pump {
 }
 
 impl Pump {
-    fn run(mut self) -> Result<CaptureStats, LiveError> {
+    fn run(mut self) -> Ended {
         let mut batch = self.queue.empty_batch();
-        loop {
-            let (decoder, queue) = (&mut self.decoder, &mut self.queue);
-            let pause = self.collector.drain(&mut |item| take(item, decoder, queue, &mut batch))?;
-            self.queue.send(&mut batch, &mut self.decoder);
-            if self.queue.shared.stop.load(Ordering::Relaxed) || self.queue.is_closed {
-                break;
-            }
-            self.look_at_clock(&mut batch)?;
-            std::thread::sleep(pause);
-        }
+        let drained = self.drain_until_stopped(&mut batch);
+        // After an error, too: what was recorded before it is delivered.
         let (decoder, queue) = (&mut self.decoder, &mut self.queue);
-        self.collector.finish(&mut |item| take(item, decoder, queue, &mut batch))?;
+        let finished = self.collector.finish(&mut |item| take(item, decoder, queue, &mut batch));
         self.queue.send(&mut batch, &mut self.decoder);
         self.queue.declare_missing(&mut batch, &mut self.decoder);
-        Ok(self.collector.stats())
+        Ended { stats: self.collector.stats(), result: drained.and(finished) }
+    }
+
+    fn drain_until_stopped(&mut self, batch: &mut Batch) -> Result<(), LiveError> {
+        loop {
+            let (decoder, queue) = (&mut self.decoder, &mut self.queue);
+            let pause = self.collector.drain(&mut |item| take(item, decoder, queue, batch))?;
+            self.queue.send(batch, &mut self.decoder);
+            if self.queue.shared.stop.load(Ordering::Relaxed) || self.queue.is_closed {
+                return Ok(());
+            }
+            self.look_at_clock(batch)?;
+            std::thread::sleep(pause);
+        }
     }
 
     fn look_at_clock(&mut self, batch: &mut Batch) -> Result<(), LiveError> {
@@ -225,7 +240,10 @@ fn take(item: Item<'_>, decoder: &mut Decoder, queue: &mut Queue, batch: &mut Ba
             queue.last_ts_ns = record.ts_ns;
             decoder.decode(&view, record.cpu as u16, batch);
         }
-        Item::Loss(loss) => decoder.loss(&loss, batch),
+        Item::Loss(loss) => {
+            queue.last_ts_ns = loss.ts_ns;
+            decoder.loss(&loss, batch);
+        }
     }
     if batch.bytes().len() >= BATCH_BYTES {
         queue.send(batch, decoder);
@@ -248,7 +266,7 @@ struct Queue {
     missing: Option<Missing>,
     /// The consumer went away.
     is_closed: bool,
-    /// CLOCK_MONOTONIC of the last record taken.
+    /// CLOCK_MONOTONIC of the last record or loss taken.
     last_ts_ns: u64,
 }
 
