@@ -9,6 +9,7 @@ pub mod error;
 pub mod plan;
 mod proclist;
 mod report;
+mod same_file;
 pub mod session;
 pub mod signals;
 

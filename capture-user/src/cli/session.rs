@@ -5,7 +5,7 @@ use super::consumers::{ChiselConsumer, Consumer, Event, FileConsumer, LineConsum
 use super::error::CliError;
 use super::plan::{Input, Limits, LivePlan, Plan};
 use super::signals::StopFlag;
-use super::{proclist, report};
+use super::{proclist, report, same_file};
 use crate::live::source::{LiveSource, LiveStats};
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use capture_engine::{Engine, EventFilter, Options};
@@ -86,14 +86,17 @@ impl Session {
                 self.run_live(&live)
             }
             Input::Files(files) => {
-                for file in files.clone() {
+                let files = files.clone();
+                if let Some(write) = &self.plan.write {
+                    same_file::refuse(&files, &write.path)?;
+                }
+                for file in files {
                     let reader = if file == "-" {
                         Reader::from_reader(io::stdin(), "standard input")
                     } else {
                         Reader::open(&file)
                     };
                     let reader = reader.map_err(|e| CliError::Stream(Box::new(e)))?;
-                    self.open_writer()?;
                     self.engine = Engine::new(Options::default());
                     if self.run_source(Source::File(Box::new(reader)))?.is_break() {
                         break;
@@ -106,12 +109,11 @@ impl Session {
 
     fn run_live(&mut self, live: &LivePlan) -> Result<(), CliError> {
         let source = LiveSource::open(&live.source_options())?;
-        // The file is created only once the capture really runs, so a refusal leaves nothing.
-        self.open_writer()?;
         self.run_source(Source::Live(Box::new(source))).map(|_| ())
     }
 
-    /// Creates the file to write, before the first input is read.
+    /// Creates the file to write, once: when the first source has delivered something, so that a
+    /// refusal leaves nothing and an input that is no capture costs no older file of that name.
     fn open_writer(&mut self) -> Result<(), CliError> {
         if let Some(write) = self.plan.write.take() {
             self.consumers.push(Box::new(FileConsumer::create(&write)?));
@@ -139,6 +141,7 @@ impl Session {
                 Source::File(reader) => reader.next(&mut batch).map_err(CliError::Stream)?,
                 Source::Live(live) => live.next(&mut batch).map_err(CliError::Stream)?,
             };
+            self.open_writer()?;
             let flow = match next {
                 Next::End => break,
                 Next::Section(snapshot) => self.section(*snapshot)?,
