@@ -9,14 +9,15 @@ use std::ffi::OsString;
 
 const AFTER_HELP: &str = "\
 Examples:
-  capture                                       print every system call of the machine (root)
-  capture -w trace.scap                         record the whole machine until Ctrl-C (root)
+  capture                                 print every call of the machine (root)
+  capture -w trace.scap                   record it until Ctrl-C (root)
   capture -r trace.scap -pk \"proc.name=curl and fd.type in (ipv4, ipv6)\"
   capture -r trace.scap -c echo_fds \"fd.name=/etc/resolv.conf\"
   capture -r trace.scap -w small.scap.gz \"proc.name=nginx\"
-  ssh host capture -w - | capture -r -          record there, look here
+  ssh host capture -w - | capture -r -    record there, look here
 
-All words that are no options form the filter. Times are local; set TZ to change that.";
+All words that are no options form the filter. Times are local; set TZ to change
+that.";
 
 /// System call capture and replay: what processes and containers really do.
 #[derive(Parser, Debug, Clone)]
@@ -25,6 +26,7 @@ All words that are no options form the filter. Times are local; set TZ to change
     version,
     infer_long_args = true,
     disable_version_flag = true,
+    max_term_width = 80,
     after_help = AFTER_HELP,
     override_usage = "capture [OPTIONS] [FILTER...]"
 )]
@@ -144,7 +146,7 @@ pub struct RawArgs {
     #[arg(long, value_name = "FILE")]
     pub probe: Option<std::path::PathBuf>,
 
-    /// End with exit code 3 if any event was lost
+    /// Live: end with exit code 3 if any event was lost
     #[arg(long)]
     pub strict: bool,
 
@@ -157,7 +159,7 @@ pub struct RawArgs {
     pub numeric: bool,
 
     /// Words of the filter
-    #[arg(value_name = "FILTER", allow_hyphen_values = false)]
+    #[arg(value_name = "FILTER", allow_negative_numbers = true)]
     pub words: Vec<String>,
 
     /// For each chisel, how many of `words` stand before it and whether one stands right after.
@@ -228,6 +230,13 @@ mod tests {
     }
 
     #[test]
+    fn help_fits_80_columns() {
+        let help = RawArgs::command().render_long_help().to_string();
+        let wide = help.lines().filter(|line| line.chars().count() > 80).collect::<Vec<_>>();
+        assert!(wide.is_empty(), "{wide:#?}");
+    }
+
+    #[test]
     fn sysdig_spellings() {
         let args = parse("-s8192 -pk -zw f -r a -r b proc.name=x and -q evt.type=open");
         assert_eq!(args.snaplen.as_deref(), Some("8192"));
@@ -238,6 +247,7 @@ mod tests {
         assert_eq!(args.words.join(" "), "proc.name=x and evt.type=open");
         assert!(parse("-NA -r x").print_ascii);
         assert!(parse("--numev 3").count.is_some());
+        assert_eq!(parse("-r x not evt.rawres < -1").words.join(" "), "not evt.rawres < -1");
     }
 
     #[test]

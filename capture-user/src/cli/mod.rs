@@ -14,6 +14,7 @@ pub mod session;
 pub mod signals;
 
 use args::RawArgs;
+use capture_file::FileError;
 use error::CliError;
 use plan::Plan;
 use std::ffi::OsString;
@@ -48,7 +49,16 @@ fn run(args: RawArgs) -> Result<(), CliError> {
     session::run(Plan::new(args)?)
 }
 
-/// Whether the reader of our standard output went away, which ends a run in order.
+/// Whether the reader of what we print or write (`-w -`, a named pipe) went away, which ends a run
+/// in order.
 fn is_broken_pipe(error: &CliError) -> bool {
-    matches!(error, CliError::Stdout(io) if io.kind() == std::io::ErrorKind::BrokenPipe)
+    let io = match error {
+        CliError::Stdout(io) => io,
+        CliError::Stream(error) => match error.downcast_ref() {
+            Some(FileError::Write { source, .. }) => source,
+            _ => return false,
+        },
+        _ => return false,
+    };
+    io.kind() == std::io::ErrorKind::BrokenPipe
 }
