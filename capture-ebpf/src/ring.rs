@@ -107,6 +107,9 @@ fn take(lanes: Lanes) -> Option<(*mut u8, u32)> {
     if let Some(lane) = LANES.get_ptr_mut(lanes.slot.wrapping_mul(2) + 1) {
         let lane: *mut u8 = lane.cast();
         if head!(lane, busy) == 0 && xchg(lane, BUSY, 1) == 0 {
+            // A collector of the lane below, interrupted right now, must not take it for its own
+            // because of a record that its task once had here (see `resume`).
+            head!(lane, owner = 0);
             return Some((lane, 1));
         }
     }

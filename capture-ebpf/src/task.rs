@@ -102,10 +102,15 @@ fn fill_ids(out: *mut u8, task: u64) {
     st8(out, offset_of!(TaskInfo, pidns_init_start_boot_ns), probe8(init + ro!(T_START)));
 }
 
-/// The number of `pid` (plain address) at a namespace level; 0 where it has none.
+/// The number of `pid` (plain address) at a namespace level; 0 where it has none: a group or
+/// session made outside the namespace has fewer levels, and what lies behind its last number is
+/// something else.
 #[inline(always)]
 fn id_at(pid: u64, level: u64) -> u32 {
-    if pid == 0 { 0 } else { probe4(pid + ro!(PID_NUMBERS) + level * UPID_LEN + ro!(UPID_NR)) }
+    if pid == 0 || (level != 0 && (probe4(pid + ro!(PID_LEVEL)) as u64) < level) {
+        return 0;
+    }
+    probe4(pid + ro!(PID_NUMBERS) + level * UPID_LEN + ro!(UPID_NR))
 }
 
 /// Thread and process id of `task` in its own pid namespace; `slot` is a word in a map value.
