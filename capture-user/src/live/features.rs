@@ -1,7 +1,7 @@
 //! What the running kernel and this process's privileges allow, found out before anything is
 //! loaded, so that a refusal is one clear sentence.
 
-use super::{btf::Btf, error::LiveError};
+use super::{btf::Btf, error::LiveError, offsets};
 
 /// Where the kernel shows its type information.
 pub(crate) const BTF_PATH: &str = "/sys/kernel/btf/vmlinux";
@@ -52,6 +52,18 @@ pub fn check() -> Result<Vec<u8>, LiveError> {
         return Err(LiveError::OldKernel { release });
     }
     std::fs::read(BTF_PATH).map_err(|_| LiveError::NoBtf { release })
+}
+
+/// Checks that this kernel has the tracepoints and everything else that the probe reads, by its
+/// type information. Needs no privileges. Returns the number of places found.
+///
+/// # Errors
+/// The first thing that is missing.
+pub fn check_structures() -> Result<usize, LiveError> {
+    let bytes = std::fs::read(BTF_PATH).map_err(|_| LiveError::NoBtf { release: kernel_release() })?;
+    let btf = Btf::parse(&bytes)?;
+    check_tracepoints(&btf)?;
+    Ok(offsets::resolve(&btf)?.globals.len())
 }
 
 /// Checks that the tracepoints are there.

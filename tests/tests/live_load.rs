@@ -1,8 +1,9 @@
 //! Conservation under load on the running kernel: what dd says it did is in the stream, or declared
-//! lost. Needs root; says SKIPPED otherwise.
+//! lost. Needs root; skipped otherwise.
 #![allow(unsafe_code, reason = "geteuid")]
 
 use capture_common::abi::{SwitchFixed, kind};
+use capture_tests::skip;
 use capture_user::live::{Collector, Item, LiveOptions, Part, ProbeOptions};
 use std::{
     collections::HashMap,
@@ -24,8 +25,7 @@ fn dd() -> Child {
 fn two_dd_at_full_speed() {
     // SAFETY: no arguments.
     if unsafe { libc::geteuid() } != 0 {
-        println!("SKIPPED two_dd_at_full_speed: needs root");
-        return;
+        return skip("two_dd_at_full_speed", "needs root");
     }
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let mut collector = Collector::open(&LiveOptions { probe: ProbeOptions::default() }).unwrap();
@@ -78,8 +78,7 @@ fn two_dd_at_full_speed() {
 fn context_switches_when_asked_for() {
     // SAFETY: no arguments.
     if unsafe { libc::geteuid() } != 0 {
-        println!("SKIPPED context_switches_when_asked_for: needs root");
-        return;
+        return skip("context_switches_when_asked_for", "needs root");
     }
     let parts = vec![Part::Switch];
     let probe = ProbeOptions { exclude_self: false, parts, ..ProbeOptions::default() };
@@ -106,8 +105,7 @@ fn context_switches_when_asked_for() {
 fn a_ring_that_nobody_drains_declares_what_it_lost() {
     // SAFETY: no arguments.
     if unsafe { libc::geteuid() } != 0 {
-        println!("SKIPPED a_ring_that_nobody_drains_declares_what_it_lost: needs root");
-        return;
+        return skip("a_ring_that_nobody_drains_declares_what_it_lost", "needs root");
     }
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let probe = ProbeOptions { ring_bytes: Some(1 << 20), ..ProbeOptions::default() };

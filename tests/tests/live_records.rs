@@ -1,12 +1,13 @@
-//! The probe on the running kernel: make a call, expect its records, byte by byte. Needs root; says
-//! SKIPPED otherwise.
+//! The probe on the running kernel: make a call, expect its records, byte by byte. Needs root;
+//! skipped otherwise.
 #![allow(unsafe_code, reason = "makes raw system calls")]
 
 use capture_common::abi::{
     EnterFixed, ExecFixed, ExitFixed, FdInfo, ForkFixed, IovInfo, MmInfo, MsgInfo, ProcExitFixed, RecordView,
     SockInfo, TaskInfo, exe_flag, kind, section_flag, tag,
 };
-use capture_user::live::{Collector, Item, LiveOptions, ProbeOptions};
+use capture_tests::skip;
+use capture_user::live::{Collector, Item, LiveError, LiveOptions, ProbeOptions};
 use std::{
     ffi::CString,
     io::{Read, Write},
@@ -89,7 +90,7 @@ fn capture<T: Send + 'static>(
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     // SAFETY: no arguments.
     if unsafe { libc::geteuid() } != 0 {
-        println!("SKIPPED {name}: needs root");
+        skip(name, "needs root");
         return None;
     }
     let options = LiveOptions { probe: ProbeOptions { exclude_self: false, ..options } };
@@ -149,6 +150,15 @@ fn calls(records: &[Owned], tid: u32, nr: i64) -> Vec<(Owned, Owned)> {
         (p[0].clone(), p[1].clone())
     };
     mine.chunks_exact(2).map(pair).collect()
+}
+
+#[test]
+fn the_running_kernel_has_what_the_probe_reads() {
+    match capture_user::live::features::check_structures() {
+        Ok(places) => assert!(places > 100, "{places}"),
+        Err(LiveError::NoBtf { .. }) => skip("the_running_kernel_has_what_the_probe_reads", "no BTF"),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[test]
@@ -427,6 +437,27 @@ fn processes() {
     assert_eq!(failed.text(tag::ARGS, 1), "prog\0one\0");
 }
 
+#[test]
+fn ids_in_a_new_pid_namespace() {
+    let ran = capture("ids_in_a_new_pid_namespace", ProbeOptions::default(), || {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--pid", "--fork", "true"]).status().is_ok_and(|status| status.success())
+    });
+    let Some((unshared, _, records)) = ran else { return };
+    if !unshared {
+        return skip("ids_in_a_new_pid_namespace", "unshare --pid is not allowed here");
+    }
+    // SAFETY: plain calls.
+    let (group, session) = unsafe { (libc::getpgid(0) as u32, libc::getsid(0) as u32) };
+    // The first thing that the namespace's init does is to return from clone.
+    let tasks = records.iter().filter(|r| r.kind == kind::EXIT).filter_map(|r| r.section(tag::TASK));
+    let mut tasks = tasks.map(|section| TaskInfo::read(&section.data).unwrap());
+    let init = tasks.find(|task| task.vpid == 1 && task.pgid == group).expect("the init of the namespace");
+    assert_eq!((init.vtid, init.sid, init.pidns_level > 0), (1, session, true));
+    // Both were made outside: the namespace has no number for them.
+    assert_eq!((init.vpgid, init.vsid), (0, 0));
+}
+
 /// A call by the ia32 entry, as a 32-bit program makes it.
 #[cfg(target_arch = "x86_64")]
 fn int80(nr: u32, args: [u32; 3]) -> i32 {
@@ -466,8 +497,7 @@ fn ia32_callers() {
     });
     let Some(((written, vectored), tid, records)) = ran else { return };
     if written == -38 {
-        println!("SKIPPED ia32_callers: this kernel has no ia32 entry");
-        return;
+        return skip("ia32_callers", "this kernel has no ia32 entry");
     }
     assert_eq!((written, vectored), (9, 8));
     let compat = |nr| {

@@ -1,12 +1,10 @@
 //! The stock tools read what we write: sysdig 0.29.3 prints the same text as for the original,
 //! tshark counts the same event blocks. Skipped, and said so, where a tool is not installed.
 
-mod common;
-
-use capture_file::{Compression, Reader, WriterOptions};
-use common::{capture, rewrite};
-use std::io::Write;
-use std::path::Path;
+use capture_common::{Batch, Next};
+use capture_file::{Compression, Reader, Writer, WriterOptions};
+use capture_tests::{data_dir, installed};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Captures and whether sysdig 0.29.3 can read the original: it refuses section headers with
@@ -29,21 +27,6 @@ const FIELDS: &str = "*%evt.num %evt.time %proc.name %proc.pid %proc.ppid %proc.
     %proc.vmsize %thread.pfmajor %user.name %user.homedir %user.loginuid %proc.is_exe_writable \
     %group.name %fd.name %fd.type %fd.l4proto %fd.lip %evt.args";
 
-fn skip(test: &str, reason: &str) {
-    let line = format!("SKIPPED {test}: {reason}\n");
-    // Plain writes: the harness captures only what the print macros say.
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("CAPTURE_SKIP_LOG")
-        && let Ok(mut log) = std::fs::OpenOptions::new().append(true).create(true).open(path)
-    {
-        let _ = log.write_all(line.as_bytes());
-    }
-}
-
-fn is_installed(tool: &str) -> bool {
-    Command::new(tool).arg("--version").output().is_ok_and(|o| o.status.success())
-}
-
 /// Output lines of a tool, at UTC.
 fn lines(tool: &str, args: &[&str], file: &Path) -> Vec<String> {
     let mut command = Command::new(tool);
@@ -51,17 +34,34 @@ fn lines(tool: &str, args: &[&str], file: &Path) -> Vec<String> {
     String::from_utf8_lossy(&command.output().unwrap().stdout).lines().map(str::to_owned).collect()
 }
 
-fn written(name: &str, compression: Compression, folder: &Path) -> std::path::PathBuf {
+/// A recorded capture.
+fn capture(name: &str) -> PathBuf {
+    data_dir().join("captures").join(name)
+}
+
+/// The capture, read and written again.
+fn written(name: &str, compression: Compression, folder: &Path) -> PathBuf {
     let path = folder.join(name);
     let options = WriterOptions { compression, ..WriterOptions::default() };
-    std::fs::write(&path, rewrite(Reader::open(capture(name)).unwrap(), options)).unwrap();
+    let mut reader = Reader::open(capture(name)).unwrap();
+    let mut writer = Writer::create(&path, options).unwrap();
+    let mut batch = Batch::new();
+    loop {
+        match reader.next_piece(&mut batch).unwrap() {
+            Next::Section(snapshot) => writer.write_section(&snapshot).unwrap(),
+            Next::Events => writer.write_events(&batch).unwrap(),
+            Next::Idle => {}
+            Next::End => break,
+        }
+    }
+    assert_eq!(writer.close().unwrap().skipped_events, 0);
     path
 }
 
 #[test]
 fn sysdig_prints_the_same() {
-    if !is_installed("sysdig") {
-        return skip("sysdig_prints_the_same", "sysdig is not installed");
+    if installed("sysdig", "sysdig_prints_the_same").is_none() {
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
     for &(name, readable) in CAPTURES {
@@ -88,8 +88,8 @@ fn sysdig_prints_the_same() {
 
 #[test]
 fn tshark_counts_the_same() {
-    if !is_installed("tshark") {
-        return skip("tshark_counts_the_same", "tshark is not installed");
+    if installed("tshark", "tshark_counts_the_same").is_none() {
+        return;
     }
     let folder = tempfile::tempdir().unwrap();
     // tshark takes seconds to start, so not all of them.
