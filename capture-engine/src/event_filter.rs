@@ -2,7 +2,7 @@
 
 use crate::catalogue::FieldCatalogue;
 use crate::view::EventView;
-use filter_lang::{Filter, FilterError, Options, Scratch};
+use filter_lang::{Filter, FilterError, Library, Options, Scratch};
 
 /// A compiled filter over the fields of events.
 #[derive(Debug)]
@@ -12,12 +12,13 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    /// Compiles a filter's text.
+    /// Compiles a filter's text, which may name the macros and lists of a library.
     ///
     /// # Errors
     /// When it is no filter over our fields; the error shows where and why.
-    pub fn compile(text: &str) -> Result<EventFilter, Box<FilterError>> {
-        let filter = Filter::compile(text, &FieldCatalogue, &Options::default())?;
+    pub fn compile(text: &str, library: &Library) -> Result<EventFilter, Box<FilterError>> {
+        let options = Options { library: library.clone() };
+        let filter = Filter::compile(text, &FieldCatalogue, &options)?;
         Ok(EventFilter { filter, scratch: Scratch::default() })
     }
 

@@ -3,6 +3,7 @@
 use crate::api::{Chisel, Settings};
 use crate::error::ChiselError;
 use capture_engine::{EventFilter, EventView};
+use filter_lang::Library;
 
 /// A chisel ready to take events.
 #[derive(Debug)]
@@ -18,7 +19,10 @@ impl Runner {
         let name = chisel.meta().name;
         let filter = match chisel.filter() {
             "" => None,
-            text => Some(EventFilter::compile(text).map_err(|error| ChiselError::Filter { name, error })?),
+            text => Some(
+                EventFilter::compile(text, &Library::new())
+                    .map_err(|error| ChiselError::Filter { name, error })?,
+            ),
         };
         Ok(Runner { chisel, filter })
     }

@@ -31,7 +31,7 @@ pub(crate) fn check(
         operands: Operands::new(catalogue),
         open: Vec::new(),
         expanded: 0,
-        texts: vec![SourceText { macro_name: None, text: text.to_owned() }],
+        texts: vec![SourceText { origin: None, text: text.to_owned() }],
         text: 0,
         macros: HashMap::new(),
     };
@@ -84,9 +84,11 @@ impl Checker<'_> {
         let (at, condition) = match self.macros.get(name) {
             Some((at, condition)) => (*at, Rc::clone(condition)),
             None => {
-                let parsed = parse_text(condition).map_err(|error| error.in_text(condition, Some(name)))?;
+                let origin = self.library.origin_of_macro(name);
+                let parsed =
+                    parse_text(condition).map_err(|error| error.in_text(condition, Some(&origin)))?;
                 let at = self.texts.len();
-                self.texts.push(SourceText { macro_name: Some(name.to_owned()), text: condition.to_owned() });
+                self.texts.push(SourceText { origin: Some(origin), text: condition.to_owned() });
                 let parsed = Rc::new(parsed);
                 self.macros.insert(name.to_owned(), (at, Rc::clone(&parsed)));
                 (at, parsed)
@@ -95,7 +97,7 @@ impl Checker<'_> {
         let outer = std::mem::replace(&mut self.text, at);
         let node = self
             .expr(&condition, depth + 1)
-            .map_err(|error| error.in_text(&self.texts[at].text, Some(name)))?;
+            .map_err(|error| error.in_text(&self.texts[at].text, self.texts[at].origin.as_ref()))?;
         self.text = outer;
         self.open.pop();
         Ok(node)

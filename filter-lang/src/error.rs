@@ -135,6 +135,25 @@ pub enum ErrorKind {
     },
 }
 
+/// A macro, as errors and warnings name it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// Its name.
+    pub name: String,
+    /// File and line of its entry, if it was read from a file.
+    pub place: Option<(String, usize)>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.name)?;
+        match &self.place {
+            Some((file, line)) => write!(f, " ({file}:{line})"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Why a filter was refused: kind, place, suggestions. Its `Display` shows the text with a caret.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FilterError {
@@ -144,8 +163,8 @@ pub struct FilterError {
     pub span: Span,
     /// The text that the place is in: the filter, or a macro's condition.
     pub text: String,
-    /// The macro or list that the text belongs to.
-    pub origin: Option<String>,
+    /// The macro that the text belongs to.
+    pub origin: Option<Origin>,
     /// Names that were probably meant.
     pub near: Vec<String>,
     /// A remedy, if one is known.
@@ -170,10 +189,10 @@ impl FilterError {
     }
 
     /// Attaches the text unless an inner macro already attached its own.
-    pub(crate) fn in_text(mut self: Box<Self>, text: &str, origin: Option<&str>) -> Box<FilterError> {
+    pub(crate) fn in_text(mut self: Box<Self>, text: &str, origin: Option<&Origin>) -> Box<FilterError> {
         if self.text.is_empty() {
             text.clone_into(&mut self.text);
-            self.origin = origin.map(str::to_owned);
+            self.origin = origin.cloned();
         }
         self
     }
@@ -181,7 +200,7 @@ impl FilterError {
 
 impl fmt::Display for FilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show_caret(f, "filter error", self.origin.as_deref(), &self.text, self.span)?;
+        show_caret(f, "filter error", self.origin.as_ref(), &self.text, self.span)?;
         show_clipped(f, &self.kind)?;
         show_near(f, &self.near)?;
         match &self.help {
@@ -201,12 +220,12 @@ pub struct Warning {
     /// The text that the place is in.
     pub text: String,
     /// The macro that the text belongs to.
-    pub origin: Option<String>,
+    pub origin: Option<Origin>,
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show_caret(f, "warning", self.origin.as_deref(), &self.text, self.span)?;
+        show_caret(f, "warning", self.origin.as_ref(), &self.text, self.span)?;
         f.write_str(&self.message)
     }
 }
@@ -231,7 +250,7 @@ const CARETS_MAX: usize = 40;
 fn show_caret(
     f: &mut fmt::Formatter<'_>,
     what: &str,
-    origin: Option<&str>,
+    origin: Option<&Origin>,
     text: &str,
     span: Span,
 ) -> fmt::Result {
@@ -246,7 +265,7 @@ fn show_caret(
     }
     write!(f, "column {column}")?;
     if let Some(origin) = origin {
-        write!(f, " of `{origin}`")?;
+        write!(f, " of {origin}")?;
     }
     let before: Vec<char> = text[line_start..start].chars().collect();
     let skipped = before.len().saturating_sub(CONTEXT_CHARS);

@@ -36,7 +36,7 @@ pub use ast::{Arg, Check, Expr, Item, Modifier, OPERATORS, Op, Operand, Rhs, Spa
 pub use catalogue::{
     ArgRule, Arity, Catalogue, Constant, Cost, FieldDef, FieldId, FieldRef, FieldType, LookupError, Network,
 };
-pub use error::{ErrorKind, FilterError, Warning};
+pub use error::{ErrorKind, FilterError, Origin, Warning};
 pub use filter::{Filter, Options};
 pub use grammar::{DEPTH_MAX, TEXT_MAX_BYTES};
 pub use library::Library;

@@ -1,5 +1,6 @@
 //! Named macros and lists that a filter may use, as Falco rule files define them.
 
+use crate::error::Origin;
 use std::collections::BTreeMap;
 
 /// Macros (conditions), lists (values) and rules by name.
@@ -8,6 +9,8 @@ pub struct Library {
     macros: BTreeMap<String, String>,
     lists: BTreeMap<String, Vec<String>>,
     rules: BTreeMap<String, String>,
+    /// File and line of the macros that were read from named files.
+    places: BTreeMap<String, (String, usize)>,
 }
 
 impl Library {
@@ -19,7 +22,18 @@ impl Library {
 
     /// Defines a macro; a second definition of the same name replaces the first, as in Falco.
     pub fn add_macro(&mut self, name: impl Into<String>, condition: impl Into<String>) {
-        self.macros.insert(name.into(), condition.into());
+        let name = name.into();
+        self.places.remove(&name);
+        self.macros.insert(name, condition.into());
+    }
+
+    /// Says where a macro stands, for errors in its condition.
+    pub(crate) fn set_place(&mut self, name: &str, file: &str, line: usize) {
+        self.places.insert(name.to_owned(), (file.to_owned(), line));
+    }
+
+    pub(crate) fn origin_of_macro(&self, name: &str) -> Origin {
+        Origin { name: name.to_owned(), place: self.places.get(name).cloned() }
     }
 
     /// Defines a list; its items may be names of other lists.

@@ -29,12 +29,8 @@ impl Linter<'_> {
             return;
         }
         let source = &self.typed.texts[place.text];
-        let warning = Warning {
-            message,
-            span: place.span,
-            text: source.text.clone(),
-            origin: source.macro_name.clone(),
-        };
+        let warning =
+            Warning { message, span: place.span, text: source.text.clone(), origin: source.origin.clone() };
         if !self.found.contains(&warning) {
             self.found.push(warning);
         }

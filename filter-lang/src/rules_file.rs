@@ -28,19 +28,32 @@ impl Library {
     /// # Errors
     /// When the text is not YAML, uses aliases, or has an entry without the keys it needs.
     pub fn read_yaml(&mut self, text: &str) -> Result<(), LibraryError> {
+        self.read_documents(text, None)
+    }
+
+    /// Same as [`Library::read_yaml`], and errors in a macro's condition will name the file and the line
+    /// of the macro.
+    ///
+    /// # Errors
+    /// As [`Library::read_yaml`].
+    pub fn read_yaml_of(&mut self, file: &str, text: &str) -> Result<(), LibraryError> {
+        self.read_documents(text, Some(file))
+    }
+
+    fn read_documents(&mut self, text: &str, file: Option<&str>) -> Result<(), LibraryError> {
         let mut reader = Reader { events: Parser::new_from_str(text) };
         while let Some(document) = reader.next_document()? {
             let Tree { kind: Kind::Sequence(entries), .. } = document else {
                 return Err(document.error("a rule file is a sequence of entries"));
             };
             for entry in entries {
-                self.add_entry(&entry)?;
+                self.add_entry(&entry, file)?;
             }
         }
         Ok(())
     }
 
-    fn add_entry(&mut self, entry: &Tree) -> Result<(), LibraryError> {
+    fn add_entry(&mut self, entry: &Tree, file: Option<&str>) -> Result<(), LibraryError> {
         let Kind::Mapping(_) = entry.kind else {
             return Err(entry.error("an entry is a mapping, such as `- macro: name`"));
         };
@@ -71,6 +84,9 @@ impl Library {
                     self.add_macro(name, joined);
                 }
                 _ => self.add_macro(name, condition),
+            }
+            if let Some(file) = file {
+                self.set_place(name, file, entry.line);
             }
         } else if let Some(name) = entry.scalar("rule")?
             && let Some(condition) = entry.scalar("condition")?

@@ -3,6 +3,7 @@
 
 use crate::ast::{Op, Span};
 use crate::catalogue::{Arity, Constant, Cost, FieldRef, FieldType};
+use crate::error::Origin;
 use crate::transform::Transform;
 
 /// Index of an operand in [`Typed::operands`].
@@ -27,7 +28,7 @@ impl PartialEq for Place {
 #[derive(Debug)]
 pub(crate) struct SourceText {
     /// The macro; none for the filter itself.
-    pub(crate) macro_name: Option<String>,
+    pub(crate) origin: Option<Origin>,
     pub(crate) text: String,
 }
 

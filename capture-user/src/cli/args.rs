@@ -146,6 +146,19 @@ pub struct RawArgs {
     #[arg(long, value_name = "FILE")]
     pub probe: Option<std::path::PathBuf>,
 
+    /// Also know the macros and lists of this Falco rule file in the filter; can be repeated, later
+    /// definitions replace earlier ones
+    #[arg(long, value_name = "FILE.yaml")]
+    pub macros: Vec<std::path::PathBuf>,
+
+    /// Say on standard error what in the filter is legal but probably not meant
+    #[arg(long)]
+    pub lint: bool,
+
+    /// Print how the filter is evaluated, and end
+    #[arg(long)]
+    pub explain_filter: bool,
+
     /// Live: end with exit code 3 if any event was lost
     #[arg(long)]
     pub strict: bool,

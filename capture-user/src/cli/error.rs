@@ -22,6 +22,14 @@ pub enum CliError {
     /// The filter does not compile. The text holds the caret and the reason.
     #[error("{0}")]
     Filter(#[from] Box<filter_lang::FilterError>),
+    /// A file of macros is no rule file.
+    #[error("--macros {file}: {error}")]
+    Macros {
+        /// The file.
+        file: String,
+        /// Line, column and reason.
+        error: filter_lang::LibraryError,
+    },
     /// The format does not compile.
     #[error("-p: {0}")]
     Format(#[from] capture_engine::format::FormatError),

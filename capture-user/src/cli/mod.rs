@@ -46,7 +46,16 @@ fn run(args: RawArgs) -> Result<(), CliError> {
     if args.list_chisels || args.chisel.iter().any(|name| name == "l") {
         return report::list_chisels();
     }
-    session::run(Plan::new(args)?)
+    let plan = Plan::new(args)?;
+    if let Some(filter) = &plan.filter {
+        if plan.lint {
+            report::lint(filter);
+        }
+        if plan.explain_filter {
+            return report::explain(filter);
+        }
+    }
+    session::run(plan)
 }
 
 /// Whether the reader of what we print or write (`-w -`, a named pipe) went away, which ends a run

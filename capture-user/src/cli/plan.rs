@@ -6,10 +6,12 @@ use super::args::{Compress, RawArgs};
 use super::error::CliError;
 use crate::live::source::SourceOptions;
 use crate::live::{LiveOptions, Part, ProbeOptions};
+use capture_engine::EventFilter;
 use capture_engine::format::TimeForm;
 use capture_engine::render::BufferFormat;
 use capture_file::Compression;
 use chisels::{ArgValues, Chisel};
+use filter_lang::{FilterError, Library};
 use std::path::PathBuf;
 
 /// The whole run.
@@ -21,8 +23,12 @@ pub struct Plan {
     pub write: Option<WritePlan>,
     /// The chisels, in order.
     pub chisels: Vec<ChiselCall>,
-    /// Text of the filter; empty for none.
-    pub filter: String,
+    /// The filter.
+    pub filter: Option<EventFilter>,
+    /// `--lint`.
+    pub lint: bool,
+    /// `--explain-filter`.
+    pub explain_filter: bool,
     /// How events print.
     pub lines: LinePlan,
     /// When to stop.
@@ -141,12 +147,19 @@ const SNAPLEN_MAX: u32 = 65_000;
 impl Plan {
     /// Checks the options and resolves them.
     pub fn new(args: RawArgs) -> Result<Plan, CliError> {
-        let (chisels, filter) = chisels_and_filter(&args)?;
+        let library = read_macros(&args.macros)?;
+        let (chisels, text) = chisels_and_filter(&args, &library)?;
+        let filter = compile_filter(&text, &library)?;
+        for (on, option) in [(args.lint, "--lint"), (args.explain_filter, "--explain-filter")] {
+            if on && filter.is_none() {
+                return Err(CliError::usage(format!("{option} needs a filter")));
+            }
+        }
         let live = args.read.is_empty();
         if args.filter_proclist && (live || args.write.is_none()) {
             return Err(CliError::usage("--filter-proclist needs -r and -w"));
         }
-        if args.filter_proclist && filter.is_empty() {
+        if args.filter_proclist && filter.is_none() {
             return Err(CliError::usage("--filter-proclist needs a filter"));
         }
         let limits = Limits {
@@ -171,6 +184,8 @@ impl Plan {
             input,
             chisels,
             filter,
+            lint: args.lint,
+            explain_filter: args.explain_filter,
             summary: args.summary,
             verbose: args.verbose,
             debug: args.debug,
@@ -255,7 +270,7 @@ fn positive(option: &'static str, what: &str, text: &str) -> Result<u64, CliErro
 }
 
 /// Gives each chisel its arguments; what is left of the words is the filter.
-fn chisels_and_filter(args: &RawArgs) -> Result<(Vec<ChiselCall>, String), CliError> {
+fn chisels_and_filter(args: &RawArgs, library: &Library) -> Result<(Vec<ChiselCall>, String), CliError> {
     let mut taken = vec![false; args.words.len()];
     let mut calls = Vec::new();
     for (name, place) in args.chisel.iter().zip(&args.chisel_places) {
@@ -268,7 +283,7 @@ fn chisels_and_filter(args: &RawArgs) -> Result<(Vec<ChiselCall>, String), CliEr
                     args.words[at..].iter().zip(&taken[at..]).filter(|(_, t)| !**t).map(|(w, _)| w.as_str());
                 let rest: Vec<&str> = rest.collect();
                 chisels::takes_word(chisel.meta(), || {
-                    is_filter(args.words[at].as_str()) || is_filter(&rest.join(" "))
+                    is_filter(args.words[at].as_str(), library) || is_filter(&rest.join(" "), library)
                 })
             }
         };
@@ -286,6 +301,23 @@ fn chisels_and_filter(args: &RawArgs) -> Result<(Vec<ChiselCall>, String), CliEr
     Ok((calls, words.join(" ")))
 }
 
-fn is_filter(text: &str) -> bool {
-    super::session::compile_filter(text).is_ok()
+fn is_filter(text: &str, library: &Library) -> bool {
+    compile_filter(text, library).is_ok()
+}
+
+/// Compiles a filter; empty text is no filter.
+fn compile_filter(text: &str, library: &Library) -> Result<Option<EventFilter>, Box<FilterError>> {
+    if text.trim().is_empty() { Ok(None) } else { EventFilter::compile(text, library).map(Some) }
+}
+
+/// Reads the files of `--macros`, in order.
+fn read_macros(files: &[PathBuf]) -> Result<Library, CliError> {
+    let mut library = Library::new();
+    for path in files {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| CliError::Io { what: format!("--macros {file}"), error })?;
+        library.read_yaml_of(&file, &text).map_err(|error| CliError::Macros { file, error })?;
+    }
+    Ok(library)
 }

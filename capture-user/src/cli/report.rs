@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use crate::live::source::LiveStats;
-use capture_engine::Counters;
+use capture_engine::{Counters, EventFilter};
 use capture_file::WriteStats;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -32,6 +32,29 @@ pub(crate) fn list_chisels() -> Result<(), CliError> {
         }
     }
     std::io::stdout().lock().write_all(out.as_bytes()).map_err(CliError::Stdout)
+}
+
+/// `--lint`: what is legal in the filter but probably not meant. Says so if it is nothing, so that
+/// silence never has to be interpreted.
+pub(crate) fn lint(filter: &EventFilter) {
+    let warnings = filter.filter().warnings();
+    let mut out = String::new();
+    for warning in warnings {
+        let _ = writeln!(out, "{warning}");
+    }
+    if warnings.is_empty() {
+        out.push_str("filter: no warnings\n");
+    }
+    // Nothing is left to try if stderr is gone.
+    let _ = std::io::stderr().lock().write_all(out.as_bytes());
+}
+
+/// `--explain-filter`: the tree, the order of evaluation and what is known of it.
+pub(crate) fn explain(filter: &EventFilter) -> Result<(), CliError> {
+    let text = filter.filter().explain();
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let mut out = std::io::stdout().lock();
+    write!(out, "{text}{end}").and_then(|()| out.flush()).map_err(CliError::Stdout)
 }
 
 /// Cuts text at blanks into lines of at most `width` bytes.

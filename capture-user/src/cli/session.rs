@@ -13,11 +13,6 @@ use capture_file::Reader;
 use std::io;
 use std::ops::ControlFlow;
 
-/// Compiles a filter; empty text is no filter.
-pub(crate) fn compile_filter(text: &str) -> Result<Option<EventFilter>, Box<filter_lang::FilterError>> {
-    if text.trim().is_empty() { Ok(None) } else { EventFilter::compile(text).map(Some) }
-}
-
 /// Runs the whole plan.
 pub fn run(plan: Plan) -> Result<(), CliError> {
     let stop = StopFlag::install().map_err(|error| CliError::Io {
@@ -51,7 +46,7 @@ struct Session {
 
 impl Session {
     fn new(mut plan: Plan, stop: StopFlag) -> Result<Session, CliError> {
-        let filter = compile_filter(&plan.filter)?;
+        let filter = plan.filter.take();
         let limited = plan.limits.count.is_some() || plan.limits.duration_ns.is_some();
         let mut consumers: Vec<Box<dyn Consumer>> = Vec::new();
         let chisels = std::mem::take(&mut plan.chisels);
