@@ -394,7 +394,7 @@ impl<'a> RecordView<'a> {
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let header = RecordHeader::read(bytes)?;
         let len = header.len as usize;
-        if len % 8 != 0 {
+        if !len.is_multiple_of(8) {
             return None;
         }
         Some(Self { header, body: bytes.get(RecordHeader::LEN_BYTES..len)? })
