@@ -186,7 +186,8 @@ impl Batch {
             return self.push_block(block, *entry);
         }
         let Some(raw) = from.get(at) else { return };
-        let head = crate::encode::EventHead { ts_ns: raw.ts_ns, tid: raw.tid, cpu: raw.cpu, code: raw.code, flags };
+        let head =
+            crate::encode::EventHead { ts_ns: raw.ts_ns, tid: raw.tid, cpu: raw.cpu, code: raw.code, flags };
         let mut event = self.encode(head, raw.nparams());
         for param in raw.params() {
             event.bytes(param);

@@ -5,7 +5,7 @@
 
 use crate::shell::{cargo, run};
 use anyhow::{Result, bail};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 /// One step of the check.
@@ -58,7 +58,10 @@ fn docs() -> Result<()> {
 }
 
 fn examples() -> Result<()> {
-    run(&mut cargo(&["build", "--workspace", "--examples", "--quiet"]))
+    run(&mut cargo(&["build", "--workspace", "--examples", "--quiet"]))?;
+    run(&mut cargo(&["run", "--quiet", "--package", "filter-lang", "--example", "made_up_record"]))?;
+    run(cargo(&["run", "--quiet", "--package", "filter-lang", "--example", "json_lines"])
+        .stdin(Stdio::null()))
 }
 
 /// Entry point of `test`: all suites, then the totals and the skips.

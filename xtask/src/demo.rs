@@ -41,20 +41,20 @@ pub(crate) fn program() -> PathBuf {
 }
 
 fn live(program: &Path) -> Result<()> {
-    let dir = std::env::temp_dir().join(format!("capture-demo-{}", std::process::id()));
-    std::fs::create_dir_all(&dir)?;
-    let file = dir.join("trace.scap");
+    let dir = Folder::create()?;
+    let file = dir.0.join("trace.scap");
     let server = Server::start()?;
     say(program, &["-w", &file.to_string_lossy()]);
-    let mut recorder = Command::new(program).arg("-w").arg(&file).spawn().context("starting capture")?;
-    wait_for_file(&file, &mut recorder)?;
+    let recorder = Command::new(program).arg("-w").arg(&file).spawn().context("starting capture")?;
+    let mut recorder = Recorder(recorder);
+    wait_for_file(&file, &mut recorder.0)?;
     for _ in 0..3 {
         request(server.addr)?;
         std::thread::sleep(Duration::from_millis(200));
     }
     std::thread::sleep(Duration::from_millis(1000));
-    run(Command::new("kill").args(["-INT", &recorder.id().to_string()]))?;
-    let status = recorder.wait()?;
+    run(Command::new("kill").args(["-INT", &recorder.0.id().to_string()]))?;
+    let status = recorder.0.wait()?;
     if !status.success() {
         bail!("capture -w ended with {status}");
     }
@@ -65,9 +65,36 @@ fn live(program: &Path) -> Result<()> {
     show(
         program,
         &["-r", &file.to_string_lossy(), "-A", "-c", "echo_fds", &format!("fd.name contains :{port}")],
-    )?;
-    std::fs::remove_dir_all(&dir)?;
-    Ok(())
+    )
+}
+
+/// A folder of its own, gone at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn create() -> Result<Self> {
+        let dir = std::env::temp_dir().join(format!("capture-demo-{}", std::process::id()));
+        std::fs::create_dir_all(&dir)?;
+        Ok(Folder(dir))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // What cannot be removed stays in the temp folder; the demo's own result matters more.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The recording process; it does not outlive the demo.
+struct Recorder(Child);
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        // Both fail harmlessly where it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 fn offline(program: &Path) -> Result<()> {

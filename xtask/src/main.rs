@@ -25,7 +25,11 @@ const TASKS: &[Task] = &[
     ("test", "run all test suites and print the totals and skips", ci::test),
     ("ci", "what CI runs: formatting, generated files, lints, docs, probe rebuild, tests", ci::run_all),
     ("codegen", "write the tables of capture-common from its data (--check: only compare)", codegen::run),
-    ("ebpf", "build the probe's object (--check: compare with the checked-in one; --log: with log messages)", ebpf::run),
+    (
+        "ebpf",
+        "build the probe's object (--check: compare with the checked-in one; --log: with log messages)",
+        ebpf::run,
+    ),
     ("bench", "measure: `bench live` what capturing adds to a call", bench::run),
     ("sample", "record samples/curl.scap anew (root)", sample::run_sample),
 ];

@@ -6,6 +6,7 @@ use super::error::CliError;
 use super::plan::{Input, Limits, LivePlan, Plan};
 use super::signals::StopFlag;
 use super::{proclist, report, same_file};
+use crate::live::priority;
 use crate::live::source::{LiveSource, LiveStats};
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use capture_engine::{Engine, EventFilter, Options};
@@ -103,6 +104,7 @@ impl Session {
     }
 
     fn run_live(&mut self, live: &LivePlan) -> Result<(), CliError> {
+        priority::raise(priority::CONSUMER);
         let source = LiveSource::open(&live.source_options())?;
         self.run_source(Source::Live(Box::new(source))).map(|_| ())
     }

@@ -1,7 +1,7 @@
-//! Ctrl-C and SIGTERM end a capture in order: what was recorded is written out first. A second
-//! one ends the program at once.
+//! Ctrl-C, SIGTERM and a hang-up end a capture in order: what was recorded is written out first. A
+//! second one ends the program at once.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,11 @@ impl StopFlag {
     /// Installs the handlers.
     pub fn install() -> io::Result<StopFlag> {
         let stop = StopFlag::default();
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // What whoever started us ignores, as nohup(1) does with hang-ups, stays ignored.
+            if is_ignored(signal)? {
+                continue;
+            }
             // Order matters: the shutdown looks at the flag before this signal sets it.
             flag::register_conditional_shutdown(signal, 128 + signal, stop.0.clone())?;
             flag::register(signal, stop.0.clone())?;
@@ -33,4 +37,12 @@ impl StopFlag {
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
+}
+
+/// Whether the signal was ignored when the program started (`SigIgn` in proc_pid_status(5)).
+fn is_ignored(signal: i32) -> io::Result<bool> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    Ok(mask & 1 << (signal - 1) != 0)
 }

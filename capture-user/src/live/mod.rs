@@ -21,6 +21,7 @@ mod loss;
 mod merge;
 mod object;
 mod offsets;
+pub mod priority;
 mod probe_log;
 mod ring;
 mod sleep;

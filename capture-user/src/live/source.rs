@@ -9,6 +9,7 @@
 //! nothing falls between the two.
 
 use super::decode::{DecodeOptions, Decoder};
+use super::priority;
 use super::{CaptureStats, ClockEvent, Collector, CpuStats, Item, LiveError, LiveOptions, snapshot};
 use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSource, Next, Snapshot};
@@ -189,6 +190,7 @@ struct Pump {
 
 impl Pump {
     fn run(mut self) -> Ended {
+        priority::raise(priority::DRAIN);
         let mut batch = self.queue.empty_batch();
         let drained = self.drain_until_stopped(&mut batch);
         // After an error, too: what was recorded before it is delivered.

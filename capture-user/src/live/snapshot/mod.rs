@@ -110,7 +110,9 @@ fn take_since(roots: &Roots, begin: processes::Begin) -> Result<Taken, SnapshotE
     let mut pending = sockets::Pending::default();
     let mut namespaces = processes::PidNamespaces::default();
     for pid in processes::list(&roots.proc)? {
-        let Some(process) = processes::read(roots, pid, machine.boot_ts_ns, begin, &mut gaps) else { continue };
+        let Some(process) = processes::read(roots, pid, machine.boot_ts_ns, begin, &mut gaps) else {
+            continue;
+        };
         namespaces.note(&process, snapshot.threads.len());
         if !process.is_kernel_thread
             && let Some(table) = fds::read(&process.folder, snapshot.fds.len(), &mut pending, &mut gaps)
