@@ -40,8 +40,8 @@ while [ ! -s "$raw" ] && [ $i -lt 200 ]; do sleep 0.05; i=$((i + 1)); done
             "fastcgi_temp_path /srv/run/f; uwsgi_temp_path /srv/run/u; scgi_temp_path /srv/run/s;" \
             "server { listen 127.0.0.1:8080; root /srv/www; } }" > /srv/nginx.conf
         nginx -c /srv/nginx.conf
-        curl -s http://127.0.0.1:8080/ > /srv/out
-        curl -s http://127.0.0.1:8080/missing > /srv/out
+        curl -q -s http://127.0.0.1:8080/ > /srv/out
+        curl -q -s http://127.0.0.1:8080/missing > /srv/out
         nginx -s stop -c /srv/nginx.conf
         sleep 0.2
     '

@@ -16,8 +16,9 @@ impl StopFlag {
     pub fn install() -> io::Result<StopFlag> {
         let stop = StopFlag::default();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
-            // What whoever started us ignores, as nohup(1) does with hang-ups, stays ignored.
-            if is_ignored(signal)? {
+            // nohup(1) has hang-ups ignored, and that stays so. An ignored SIGINT does not: scripts
+            // start everything in the background that way, and then end it by `kill -INT`.
+            if signal == SIGHUP && is_ignored(signal)? {
                 continue;
             }
             // Order matters: the shutdown looks at the flag before this signal sets it.
