@@ -33,6 +33,8 @@ while [ ! -s "$raw" ] && [ $i -lt 200 ]; do sleep 0.05; i=$((i + 1)); done
     exec env -i PATH=/usr/sbin:/usr/bin:/bin unshare --pid --mount --fork --mount-proc sh -c '
         mount -t tmpfs tmpfs /srv
         mkdir -p /srv/www /srv/run
+        echo "root:x:0:0:root:/:/bin/sh" > /srv/passwd
+        mount --bind /srv/passwd /etc/passwd
         echo "Hello from the sample web server." > /srv/www/index.html
         printf "%s\n" "worker_processes 1; user root; pid /srv/run/nginx.pid; error_log /srv/run/error.log;" \
             "events { worker_connections 64; }" \
