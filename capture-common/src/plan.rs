@@ -86,7 +86,7 @@ pub const TAIL_PATHS: u8 = 12;
 pub mod row_flag {
     /// Later events are understood wrongly without this one; dropped last when a ring fills.
     pub const STATEFUL: u8 = 1;
-    /// [`special::IOV`], MSG and MMSG: the call takes data in, so a failed one has none, and
+    /// `special::IOV`, MSG and MMSG: the call takes data in, so a failed one has none, and
     /// control data is read at exit.
     pub const RECEIVES: u8 = 2;
     /// Set by the loader in the rows of the ia32 table.
@@ -128,7 +128,7 @@ pub struct PlanRow {
     pub enter_special: u8,
     /// One of [`special`], after the exit actions.
     pub exit_special: u8,
-    /// Number of actions in `enter`; written by [`PlanRow::counted`].
+    /// Number of actions in `enter`; written by `PlanRow::counted`.
     pub enter_count: u8,
     /// Number of actions in `exit`.
     pub exit_count: u8,

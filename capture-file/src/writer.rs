@@ -104,7 +104,7 @@ pub struct WriteStats {
 
 /// Writes a capture file. Encoding and writing run on a thread of their own.
 ///
-/// Rotation will stand between this and [`Output`]: a new output per file, each opened by the
+/// Rotation will stand between this and `Output`: a new output per file, each opened by the
 /// section's start blocks.
 pub struct Writer {
     options: WriterOptions,

@@ -1,4 +1,4 @@
-//! [`Thread`]: all that is known of one thread, and [`Entered`], what its enter event left for
+//! [`Thread`]: all that is known of one thread, and `Entered`, what its enter event left for
 //! the exit.
 //!
 //! Data of the whole process (fd table, cwd, environment, fd limit) live in the main thread,
