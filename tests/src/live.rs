@@ -10,6 +10,7 @@ use capture_user::live::{Collector, LiveError, LiveOptions};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -98,8 +99,18 @@ impl Capture {
         Capture::spawn(&mut command)
     }
 
-    /// Starts a prepared command; its stderr is read at the end.
+    /// Starts a prepared command; its stderr is read at the end. Signals mean to it what they mean
+    /// to a program started by hand, whatever this process was told to ignore.
     pub fn spawn(command: &mut Command) -> Capture {
+        // SAFETY: signal(2) is async-signal-safe and touches nothing of the parent.
+        unsafe {
+            command.pre_exec(|| {
+                for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
+                Ok(())
+            });
+        }
         Capture { child: command.stderr(Stdio::piped()).spawn().expect("capture starts") }
     }
 

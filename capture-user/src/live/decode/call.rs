@@ -87,6 +87,16 @@ impl<'a> Call<'a> {
         text_of(self.sections.find(tag::STR, arg))
     }
 
+    /// Path at argument `arg` of an open's enter. One on a page that the caller has not touched yet
+    /// cannot be read there: it is empty then, not marked, because readers prefer every other text
+    /// of the enter to the exit's, which has the path.
+    pub(super) fn opened_path(&self, arg: u8) -> &'a [u8] {
+        match self.text(arg) {
+            UNREADABLE => &[],
+            path => path,
+        }
+    }
+
     /// Text of the first section with this tag; a marked value where there is none.
     pub(super) fn text_tagged(&self, tag: u8) -> &'a [u8] {
         text_of(self.sections.find_tag(tag))

@@ -4,7 +4,7 @@
 //! enter event for each ENTER record, an exit event for each EXIT record, and the events of
 //! process ends, context switches and losses. Events have the superset form: enters with the
 //! parameters of the 2022 schema, exits with those of the current one, every number at full size.
-//! What each call's parameters are is said by tables ([`rows`]); what text and numbers the
+//! What each call's parameters are is said by tables (`rows`); what text and numbers the
 //! kernel's constants become, by the maps of `capture_common::native`.
 //!
 //! **Invariant:** no record is turned into nothing without being counted or being one that stock

@@ -79,6 +79,8 @@ fn mount_flags(c: &Call<'_>) -> u64 {
 }
 
 const MODE1: Src = Num(|c| c.arg(1) & 0o7777);
+const OPENED_0: Src = Src::Text(|c| c.opened_path(0));
+const OPENED_1: Src = Src::Text(|c| c.opened_path(1));
 const OPEN_FLAGS_1: Src = Num(|c| flags_of(c, c.arg(1)));
 const OPEN_FLAGS_2: Src = Num(|c| flags_of(c, c.arg(2)));
 const DEV: Src = Num(dev);
@@ -92,16 +94,16 @@ const HOW_RESOLVE_SRC: Src = Num(open_how_resolve);
 
 pub(in crate::live::decode) const ROWS: &[Row] = &[
     // Opening.
-    row!(&["open"], &[Str(0), OPEN_FLAGS_1, OPEN_MODE], &[Ret, Str(0), OPEN_FLAGS_1, OPEN_MODE, DEV, INO],),
-    row!(&["creat"], &[Str(0), MODE1], &[Ret, Str(0), MODE1, DEV, INO, Num(creat_layer)]),
+    row!(&["open"], &[OPENED_0, OPEN_FLAGS_1, OPEN_MODE], &[Ret, Str(0), OPEN_FLAGS_1, OPEN_MODE, DEV, INO],),
+    row!(&["creat"], &[OPENED_0, MODE1], &[Ret, Str(0), MODE1, DEV, INO, Num(creat_layer)]),
     row!(
         &["openat"],
-        &[Int(0), Str(1), OPEN_FLAGS_2, OPENAT_MODE],
+        &[Int(0), OPENED_1, OPEN_FLAGS_2, OPENAT_MODE],
         &[Ret, Int(0), Str(1), OPEN_FLAGS_2, OPENAT_MODE, DEV, INO],
     ),
     row!(
         &["openat2"],
-        &[Int(0), Str(1), HOW_FLAGS_SRC, HOW_MODE_SRC, HOW_RESOLVE_SRC],
+        &[Int(0), OPENED_1, HOW_FLAGS_SRC, HOW_MODE_SRC, HOW_RESOLVE_SRC],
         &[Ret, Int(0), Str(1), HOW_FLAGS_SRC, HOW_MODE_SRC, HOW_RESOLVE_SRC, DEV, INO],
     ),
     row!(&["open_by_handle_at"], &[], &[Ret, Int(0), OPEN_FLAGS_2, Bytes(no_path), DEV, INO]),
