@@ -81,7 +81,6 @@ pub(crate) fn is_about_fd(info: &capture_common::EventInfo) -> bool {
     flags_of(info).contains(ON_FDS)
 }
 
-/// The number of the fd: -1 on enters of calls that are to make one.
 /// Name of the fd. The exit of a unix connect that failed names what it tried to reach, though
 /// the socket stays as it was.
 fn name(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
@@ -97,6 +96,7 @@ fn name(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// The number of the fd: -1 on enters of calls that are to make one.
 fn number<'a>(c: &Ctx<'a>) -> Option<Value<'a>> {
     if is_about_fd(c.view.info?) { int(c.view.applied.fd_num) } else { None }
 }
