@@ -31,7 +31,7 @@ const VARIANTS: [(&str, &[Part]); 4] = [
     ("capture", &[Part::Exit, Part::Enter]),
 ];
 
-const ROUNDS: usize = 12;
+const ROUNDS: usize = 48;
 const BATCHES: usize = 12;
 const PER_BATCH: u32 = 500;
 
