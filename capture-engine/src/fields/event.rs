@@ -55,8 +55,9 @@ pub(super) static FIELDS: &[Field] = &[
     value("evt.is_io_write", Bool, "whether the call writes to an fd", "evt.is_io_write=true",
         |c| Some(Value::Bool(has(c.view, EventFlags::WRITES_TO_FD)))),
     value("evt.io_dir", Str, "read or write; no value on other events", "evt.io_dir=write",
-        |c| if has(c.view, EventFlags::READS_FROM_FD) { Some(Value::text("read")) }
-            else if has(c.view, EventFlags::WRITES_TO_FD) { Some(Value::text("write")) }
+        // copy_file_range does both and counts as a write.
+        |c| if has(c.view, EventFlags::WRITES_TO_FD) { Some(Value::text("write")) }
+            else if has(c.view, EventFlags::READS_FROM_FD) { Some(Value::text("read")) }
             else { None }),
     value("evt.is_wait", Bool, "whether the call waits: poll, select, sleep", "evt.is_wait=true",
         |c| Some(Value::Bool(has(c.view, EventFlags::WAITS)))),

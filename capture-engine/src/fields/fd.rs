@@ -1,12 +1,12 @@
 //! `fd.*` fields: the fd that the event is about.
 
 use super::event::flags_of;
-use super::proc::{bytes, flag, int, uint};
-use super::{Ctx, Field, Print, Use, text, value};
+use super::proc::{flag, int, uint};
+use super::{Ctx, Field, Print, Use, fd_absent, text, value};
 use crate::render::address::{push_ip, push_tuple};
 use crate::render::fd::push_fd_name;
 use crate::render::number::dec_i64;
-use crate::state::fd::{ConnState, FdInfo, Role};
+use crate::state::fd::{ConnState, FdInfo, Role, type_char};
 use capture_common::EventFlags;
 use capture_common::event_table::code;
 use capture_common::snapshot::{FdType, L4Proto};
@@ -20,14 +20,18 @@ pub(super) static FIELDS: &[Field] = &[
     value("fd.type", Str, "type of the fd: file, directory, ipv4, ipv6, unix, pipe, event, signalfd, eventpoll, inotify, timerfd, netlink and so on", "fd.type=ipv4",
         |c| Some(Value::text(type_name(fd(c)?.ty)))),
     value("fd.typechar", Str, "type of the fd as one character, the one of the <> in listings", "fd.typechar=f",
-        |c| Some(Value::text(type_letter(fd(c)?)))),
+        |c| Some(Value::text(type_letter(match about_fd(c)? { Some(fd) => fd.ty, None => fd_absent::wanted_type(c.view.raw.code) })))),
     text("fd.name", "path of a file, addresses of a socket, or another name", "fd.name contains /etc",
         name),
-    value("fd.nameraw", Str, "path of a file as the call had it", "fd.nameraw contains ..",
-        |c| { let fd = fd(c)?; bytes(if fd.raw_name.is_empty() { &fd.name } else { &fd.raw_name }) }),
+    text("fd.nameraw", "path of a file as the call had it", "fd.nameraw contains ..",
+        |c, out| match about_fd(c) {
+            Some(Some(fd)) => { out.extend_from_slice(if fd.raw_name.is_empty() { &fd.name } else { &fd.raw_name }); true }
+            Some(None) => fd_absent::push_raw_name(c, out),
+            None => false,
+        }),
     text("fd.directory", "directory of a file", "fd.directory=/etc", directory),
     text("fd.filename", "last part of a file's path", "fd.filename=hosts",
-        |c, out| file(c).map(|fd| out.extend_from_slice(last_part(&fd.name))).is_some()),
+        |c, out| file(c).filter(|fd| fd.ty != FdType::Directory).map(|fd| out.extend_from_slice(last_part(&fd.name))).is_some()),
     value("fd.ip", Ip, "either address of a socket", "fd.ip=10.0.0.1",
         |c| both(c, |e| Value::Ip(e.ip))).arity(Arity::Any).only(Use::Filter),
     value("fd.cip", Ip, "address of the client", "fd.cip=10.0.0.1", |c| Some(Value::Ip(connection(c)?.sock.source.ip))),
@@ -64,9 +68,9 @@ pub(super) static FIELDS: &[Field] = &[
             _ => false,
         }),
     text("fd.containername", "id of the container, a colon, and the name of the fd", "-p '%fd.containername'",
-        |c, out| container_prefix(c, out) && fd(c).map(|fd| push_fd_name(out, fd)).is_some()),
+        |c, out| about_fd(c).is_some() && container_prefix(c, out) && name(c, out)),
     text("fd.containerdirectory", "id of the container, a colon, and the directory of the file", "-p '%fd.containerdirectory'",
-        |c, out| container_prefix(c, out) && directory(c, out)),
+        |c, out| about_fd(c).is_some() && container_prefix(c, out) && directory(c, out)),
     value("fd.dev", Uint, "device of the file", "fd.dev=64768", |c| uint(u64::from(fd(c)?.dev))).print(Print::Hex),
     value("fd.dev.major", Uint, "major number of the file's device", "fd.dev.major=253", |c| uint(u64::from((fd(c)?.dev & 0x000f_ff00) >> 8))),
     value("fd.dev.minor", Uint, "minor number of the file's device", "fd.dev.minor=0", |c| { let dev = fd(c)?.dev; uint(u64::from((dev & 0xff) | (dev >> 12 & 0xf_ff00))) }),
@@ -84,7 +88,8 @@ pub(crate) fn is_about_fd(info: &capture_common::EventInfo) -> bool {
 /// Name of the fd. The exit of a unix connect that failed names what it tried to reach, though
 /// the socket stays as it was.
 fn name(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
-    let Some(fd) = fd(c) else { return false };
+    let Some(fd) = about_fd(c) else { return false };
+    let Some(fd) = fd else { return fd_absent::push_name(c, out) };
     match c.view.raw.param(1) {
         Some(tuple)
             if c.view.raw.code == code::SOCKET_CONNECT_X && c.view.applied.error != 0 && fd.is_unix() =>
@@ -102,7 +107,12 @@ fn number<'a>(c: &Ctx<'a>) -> Option<Value<'a>> {
 }
 
 pub(super) fn fd<'a>(c: &Ctx<'a>) -> Option<&'a FdInfo> {
-    if is_about_fd(c.view.info?) { c.view.fd() } else { None }
+    about_fd(c)?
+}
+
+/// The fd of an event that is about one, if it is known; `None` for events about none.
+fn about_fd<'a>(c: &Ctx<'a>) -> Option<Option<&'a FdInfo>> {
+    if is_about_fd(c.view.info?) && c.view.thread().is_some() { Some(c.view.fd()) } else { None }
 }
 
 fn file<'a>(c: &Ctx<'a>) -> Option<&'a FdInfo> {
@@ -120,7 +130,8 @@ fn connection<'a>(c: &Ctx<'a>) -> Option<&'a FdInfo> {
 }
 
 fn both<'a>(c: &Ctx<'a>, get: fn(crate::state::fd::Endpoint) -> Value<'a>) -> Option<Value<'a>> {
-    let fd = ip_socket(c)?;
+    // A side is not needed to match either.
+    let fd = fd(c).filter(|fd| fd.is_ip())?;
     let ends = if fd.is_ip_server() { &[fd.sock.dest][..] } else { &[fd.sock.source, fd.sock.dest][..] };
     Some(Value::List(c.arena.list(ends.iter().copied().map(get))))
 }
@@ -165,6 +176,11 @@ fn last_part(path: &[u8]) -> &[u8] {
 }
 
 fn directory(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
+    match about_fd(c) {
+        Some(None) => return fd_absent::push_directory(c, out),
+        None => return false,
+        Some(Some(_)) => {}
+    }
     let Some(fd) = file(c) else { return false };
     let directory: &[u8] = match fd.name.iter().rposition(|&b| b == b'/') {
         // A directory's own name is its directory.
@@ -183,8 +199,8 @@ fn container_prefix(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn type_letter(fd: &FdInfo) -> &'static str {
-    match fd.type_char() {
+fn type_letter(ty: FdType) -> &'static str {
+    match type_char(ty) {
         'f' => "f",
         'd' => "d",
         '4' => "4",

@@ -10,6 +10,7 @@ mod event;
 mod event_count;
 mod event_time;
 mod fd;
+mod fd_absent;
 mod fd_list;
 mod fs_path;
 mod k8s;

@@ -110,11 +110,9 @@ fn dup(ctx: &mut Ctx<'_>, source_param: Option<usize>, on_exec: CloseOnExec) {
     if source == new {
         return;
     }
-    // Where the source is not known the number keeps what it had, as stock tools have it.
-    let Some(mut copy) = ctx.fds().and_then(|fds| fds.get_shared(source)) else {
-        ctx.set_event_fd(new);
-        return;
-    };
+    // Where the source is not known the number keeps what it had, as stock tools have it; the
+    // event is about the source.
+    let Some(mut copy) = ctx.fds().and_then(|fds| fds.get_shared(source)) else { return };
     let closes = copy.open_flags & O_CLOEXEC != 0;
     if closes != (on_exec == CloseOnExec::Set) || copy.closing_tid >= 0 {
         let changed = Arc::make_mut(&mut copy);
