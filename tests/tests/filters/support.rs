@@ -31,14 +31,3 @@ pub(crate) fn each_event(capture: &str, mut see: impl FnMut(&EventView<'_>)) {
 pub(crate) fn compile(text: &str) -> EventFilter {
     EventFilter::compile(text, &Library::new()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
-
-/// How many events of a capture match each of the filters.
-pub(crate) fn counts<'t>(capture: &str, filters: impl IntoIterator<Item = &'t str>) -> Vec<u64> {
-    let mut filters: Vec<(EventFilter, u64)> = filters.into_iter().map(|text| (compile(text), 0)).collect();
-    each_event(capture, |event| {
-        for (filter, count) in &mut filters {
-            *count += u64::from(filter.matches(event));
-        }
-    });
-    filters.into_iter().map(|(_, count)| count).collect()
-}
