@@ -19,12 +19,20 @@ use std::sync::LazyLock;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FieldCatalogue;
 
+/// Bits of a [`FieldId`]: class, table of the class, row of the table.
+const CLASS_SHIFT: u32 = 24;
+const TABLE_SHIFT: u32 = 16;
+
 static BY_NAME: LazyLock<HashMap<&'static str, FieldId>> = LazyLock::new(|| {
-    let rows = CLASSES.iter().enumerate();
-    rows.flat_map(|(class, rows)| {
-        rows.iter().enumerate().map(move |(row, f)| (f.name, FieldId((class as u32) << 16 | row as u32)))
-    })
-    .collect()
+    let mut ids = HashMap::new();
+    for (class, at) in CLASSES.iter().zip(0u32..) {
+        for (table, in_class) in class.tables.iter().zip(0u32..) {
+            let rows = table.iter().zip(0u32..);
+            let id = |row| FieldId(at << CLASS_SHIFT | in_class << TABLE_SHIFT | row);
+            ids.extend(rows.map(|(field, row)| (field.name, id(row))));
+        }
+    }
+    ids
 });
 
 /// Names that `evt.type` can have.
@@ -41,7 +49,8 @@ static PARAM_NAMES: LazyLock<BTreeSet<&'static str>> =
 /// The row of a field.
 #[inline]
 pub fn field(id: FieldId) -> Option<&'static Field> {
-    CLASSES.get((id.0 >> 16) as usize)?.get((id.0 & 0xffff) as usize)
+    let class = CLASSES.get((id.0 >> CLASS_SHIFT) as usize)?;
+    class.tables.get((id.0 >> TABLE_SHIFT & 0xff) as usize)?.get((id.0 & 0xffff) as usize)
 }
 
 /// The field with this name (without argument).
@@ -174,6 +183,9 @@ fn check_arg(field: &Field, arg: &str) -> Result<(), LookupError> {
         }
         "evt.around" if arg.parse::<u64>().is_err() => {
             Err(bad("it is a time in nanoseconds since the epoch", vec![]))
+        }
+        "proc.args" | "fd.types" if arg.parse::<u32>().is_err() => {
+            Err(bad("its index is a small number", vec![]))
         }
         _ if field.arity == Arity::Any && arg.parse::<u32>().is_err() => {
             Err(bad("an ancestor's index is a small number", vec![]))

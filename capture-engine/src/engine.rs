@@ -61,6 +61,10 @@ pub struct Applied {
     pub prev_ts_ns: u64,
     /// Time of the first event of the stream, shown or not, ns.
     pub first_ts_ns: u64,
+    /// For context switches: how long the thread ran, ns; 0 where that is not known, and elsewhere.
+    pub slice_ns: u64,
+    /// Whether the event gave its fd a name or changed it.
+    pub fd_renamed: bool,
     /// Time of the visible event before this one, of whatever thread, ns; 0 where there was none.
     pub prev_shown_ts_ns: u64,
 }
@@ -154,6 +158,8 @@ impl Engine {
             speaks_for_container: false,
             prev_ts_ns: 0,
             first_ts_ns: *self.first_ts_ns.get_or_insert(raw.ts_ns),
+            slice_ns: 0,
+            fd_renamed: false,
             prev_shown_ts_ns: self.shown_ts_ns,
         };
         let Some(info) = raw.info() else {

@@ -29,6 +29,7 @@ pub mod engine;
 pub mod event_filter;
 pub mod fields;
 pub mod format;
+pub mod listing;
 mod parsers;
 pub mod render;
 pub mod state;

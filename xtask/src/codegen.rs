@@ -1,7 +1,8 @@
 //! `cargo xtask codegen`: Rust tables in capture-common from the JSON data beside them.
 //!
-//! Reads `capture-common/data`, writes `capture-common/src/generated`. With `--check` it writes
-//! nothing and fails when the checked-in output is not what it would write.
+//! Reads `capture-common/data`, writes `capture-common/src/generated`, then `docs/fields.md` from the
+//! engine's rows. With `--check` it writes nothing and fails when the checked-in output is not what it
+//! would write.
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
@@ -138,10 +139,35 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
         }
     }
+    let page = crate::repo_root().join("docs/fields.md");
+    let text = fields_page()?;
+    if std::fs::read_to_string(&page).ok().as_deref() != Some(&text) {
+        if check {
+            stale.push("docs/fields.md");
+        } else {
+            std::fs::write(&page, text).with_context(|| format!("writing {}", page.display()))?;
+        }
+    }
     if !stale.is_empty() {
         bail!("stale generated files: {}; run `cargo xtask codegen`", stale.join(", "));
     }
     Ok(())
+}
+
+/// The reference page of the fields. The engine prints it itself: this program must build without the
+/// engine, whose tables it makes.
+fn fields_page() -> Result<String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let out = std::process::Command::new(cargo)
+        .args(["run", "-q", "-p", "capture-engine", "--example", "fields_reference"])
+        .current_dir(crate::repo_root())
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("running cargo")?;
+    if !out.status.success() {
+        bail!("the example fields_reference of capture-engine failed: {}", out.status);
+    }
+    String::from_utf8(out.stdout).context("the reference page is no UTF-8")
 }
 
 fn load<T: for<'a> Deserialize<'a>>(data: &Path, name: &str) -> Result<T> {
@@ -335,7 +361,8 @@ fn flag_tables(file: &FlagFile) -> String {
 fn names(extra: &Extra) -> String {
     format!(
         "\n/// Signals; the first name of a number is the one to print.\npub static SIGNALS: &[(&str, u32)] = {};\n\n\
-         /// Error numbers; the first name of a number is the one to print.\npub static ERRNO: &[(&str, u32)] = {};\n",
+         /// Error numbers; the first name of a number is the one to print.\npub static ERRNO: &[(&str,
+         /// u32)] = {};\n",
         pairs(&extra.signals),
         pairs(&extra.errno)
     )

@@ -1,10 +1,11 @@
 //! `container.*` fields: the id from the thread's control groups, the rest from the container
 //! records of the stream.
 
+use super::health_probe::push_command;
 use super::proc::{bytes, flag};
 use super::{Ctx, Field, text, value};
 use crate::state::cgroups::container_of;
-use crate::state::containers::Container;
+use crate::state::containers::{Container, ProbeKind};
 use filter_lang::FieldType::{AbsTime, Bool, RelTime, Str};
 use filter_lang::{ArgRule, Value};
 
@@ -27,6 +28,13 @@ pub(super) static FIELDS: &[Field] = &[
     value("container.privileged", Bool, "whether the container runs privileged; no value outside of containers", "container.privileged=true",
         |c| if on_host(c)? { None } else { flag(c.view.container().is_some_and(|m| m.privileged)) }),
     value("container.ip", Str, "address of the container", "container.ip=172.17.0.2", |c| meta(c, |m| &m.ip)),
+    text("container.healthcheck", "command of the container's health check; NONE where it has none", "container.healthcheck!=NONE",
+        |c, out| push_command(c, out, ProbeKind::Health)),
+    text("container.liveness_probe", "command of the container's liveness probe; NONE where it has none", "container.liveness_probe!=NONE",
+        |c, out| push_command(c, out, ProbeKind::Liveness)),
+    text("container.readiness_probe", "command of the container's readiness probe; NONE where it has none", "container.readiness_probe!=NONE",
+        |c, out| push_command(c, out, ProbeKind::Readiness)),
+    value("container.cni.json", Str, "result of the container's network plugins", "container.cni.json contains 10.244", |c| meta(c, |m| &m.cni_json)),
     value("container.start_ts", AbsTime, "when the container was made, ns since the epoch", "-p '%container.start_ts'",
         |c| Some(Value::Uint(created_ns(c)?))),
     value("container.duration", RelTime, "nanoseconds since the container was made", "container.duration<1m",
@@ -50,7 +58,7 @@ pub(super) static FIELDS: &[Field] = &[
         |c, out| mount(c, out, Some("Propagation"))).arg(ArgRule::Required),
 ];
 
-fn on_host(c: &Ctx<'_>) -> Option<bool> {
+pub(super) fn on_host(c: &Ctx<'_>) -> Option<bool> {
     Some(c.view.thread()?.container_id.is_empty())
 }
 

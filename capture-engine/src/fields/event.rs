@@ -5,6 +5,7 @@ use super::{Ctx, Field, text, value};
 use crate::render::path::push_absolute;
 use crate::render::text::until_nul;
 use crate::render::{event_name, push_arg, push_args};
+use crate::state::fd::FdInfo;
 use crate::view::EventView;
 use capture_common::event_table::{ParamExtra, errno_name};
 use capture_common::raw_event::{read_int, read_uint};
@@ -63,7 +64,7 @@ pub(super) static FIELDS: &[Field] = &[
         |c| Some(Value::Bool(has(c.view, EventFlags::WAITS)))),
     value("evt.is_syslog", Bool, "whether the event writes to /dev/log", "evt.is_syslog=true",
         |c| Some(Value::Bool(has(c.view, EventFlags::WRITES_TO_FD)
-            && c.view.fd().is_some_and(|fd| fd.name.windows(8).any(|w| w == b"/dev/log"))))),
+            && c.view.fd().is_some_and(is_log)))),
     text("evt.abspath", "absolute path of a call that takes a directory fd; evt.abspath.src and evt.abspath.dst where there are two", "evt.abspath.src=/etc/passwd",
         absolute_path).arg(ArgRule::Optional),
     value("evt.is_open_read", Bool, "whether an open asks for reading", "evt.is_open_read=true and fd.name startswith /etc",
@@ -74,14 +75,6 @@ pub(super) static FIELDS: &[Field] = &[
         |c| Some(Value::Bool(creates_executable(c.view)))),
     value("evt.is_open_create", Bool, "whether an open made a new file", "evt.is_open_create=true",
         |c| Some(Value::Bool(open_flags(c.view).is_some_and(|f| f & O_F_CREATED != 0)))),
-    value("evt.source", Str, "where the event came from: syscall", "evt.source=syscall",
-        |_| Some(Value::text("syscall"))),
-    value("evt.hostname", Str, "name of the recorded machine", "evt.hostname=web-1",
-        |c| Some(Value::Str(&c.view.machine.info.hostname))),
-    value("evt.is_async", Bool, "whether the event was put into the stream by the recorder itself", "evt.is_async=true",
-        |c| Some(Value::Bool(is_async(c.view)))),
-    value("evt.asynctype", Str, "kind of an event that the recorder put into the stream", "evt.asynctype=capture.loss",
-        |c| if is_async(c.view) { Some(Value::Str(c.view.raw.text(1)?)) } else { None }),
 ];
 
 const READS_OR_WRITES: EventFlags = EventFlags(EventFlags::READS_FROM_FD.0 | EventFlags::WRITES_TO_FD.0);
@@ -119,8 +112,10 @@ pub(crate) fn is_syscall(view: &EventView<'_>) -> bool {
         )
 }
 
-fn is_async(view: &EventView<'_>) -> bool {
-    view.raw.code == capture_common::event_table::code::ASYNCEVENT_E
+/// Whether an fd leads to the system log.
+pub(super) fn is_log(fd: &FdInfo) -> bool {
+    const LOG: &[u8] = b"/dev/log";
+    fd.name.windows(LOG.len()).any(|w| w == LOG)
 }
 
 /// Index of the parameter that the field's argument names.

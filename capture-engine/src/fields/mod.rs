@@ -8,16 +8,25 @@ mod category;
 mod container;
 mod event;
 mod event_count;
+mod event_infra;
+mod event_latency;
 mod event_time;
 mod fd;
 mod fd_absent;
+mod fd_address;
 mod fd_list;
 mod fs_path;
+mod health_probe;
 mod k8s;
+mod mesos;
 mod proc;
 mod proc_ancestors;
+mod syslog;
 mod thread;
+mod thread_cpu;
+mod tracer;
 mod user;
+mod util;
 
 pub use category::category_name;
 pub(crate) use event::flags_of;
@@ -89,6 +98,8 @@ pub struct Field {
     pub usage: Use,
     /// How numbers are printed.
     pub print: Print,
+    /// Whether listings leave it out: meant for the tables of chisels, accepted everywhere.
+    pub hidden: bool,
     /// Whether its text comes from [`crate::render`], which leaves nothing in it that a terminal
     /// would obey but the line breaks of its own layout. Other text is cleaned when it is printed.
     pub rendered: bool,
@@ -115,6 +126,7 @@ impl Field {
             arg: ArgRule::None,
             usage: Use::Anywhere,
             print: Print::Plain,
+            hidden: false,
             rendered: false,
             help,
             example,
@@ -137,6 +149,11 @@ impl Field {
         self
     }
 
+    const fn hidden(mut self) -> Field {
+        self.hidden = true;
+        self
+    }
+
     const fn rendered(mut self) -> Field {
         self.rendered = true;
         self
@@ -145,11 +162,6 @@ impl Field {
     const fn only(mut self, usage: Use) -> Field {
         self.usage = usage;
         self
-    }
-
-    /// The class of the field: its name up to the first dot.
-    pub fn class(&self) -> &'static str {
-        self.name.split_once('.').map_or(self.name, |(class, _)| class)
     }
 
     /// The field's value on an event.
@@ -203,25 +215,65 @@ fn text_value<'a>(ctx: &Ctx<'a>, write: for<'b> fn(&Ctx<'b>, &mut Vec<u8>) -> bo
     value
 }
 
+/// Shorthand of the rows: a field whose source is gone, so that it never has a value.
+const fn gone(name: &'static str, ty: FieldType, help: &'static str, example: &'static str) -> Field {
+    Field::new(name, ty, help, example, Getter::Value(|_| None))
+}
+
+/// Fields that are listed together.
+#[derive(Debug)]
+pub struct Class {
+    /// Name of the class.
+    pub name: &'static str,
+    /// What the fields of a class of several parts have in common; empty where there is one part.
+    pub part: &'static str,
+    /// What the fields are about.
+    pub about: &'static str,
+    /// The rows, in the order in which they are listed.
+    pub tables: &'static [&'static [Field]],
+}
+
+impl Class {
+    /// The fields of the class.
+    pub fn fields(&self) -> impl Iterator<Item = &'static Field> + use<> {
+        self.tables.iter().flat_map(|table| table.iter())
+    }
+}
+
+const fn class(
+    name: &'static str,
+    part: &'static str,
+    about: &'static str,
+    tables: &'static [&'static [Field]],
+) -> Class {
+    Class { name, part, about, tables }
+}
+
 /// All fields, by class, in the order in which they are listed.
-pub static CLASSES: &[&[Field]] = &[
-    event_time::FIELDS,
-    event::FIELDS,
-    event_count::FIELDS,
-    proc::FIELDS,
-    proc_ancestors::FIELDS,
-    thread::FIELDS,
-    user::FIELDS,
-    container::FIELDS,
-    fd::FIELDS,
-    fd_list::FIELDS,
-    fs_path::FIELDS,
-    k8s::FIELDS,
+#[rustfmt::skip]
+pub static CLASSES: &[Class] = &[
+    class("evt", "All event types", "What every event has: number, time, origin", &[event_time::FIELDS]),
+    class("evt", "Syscall events only", "What happened: type, arguments, result, duration. Single arguments are reached by name, as in evt.arg.name",
+        &[event_latency::FIELDS, event::FIELDS, event_count::FIELDS, event_infra::FIELDS]),
+    class("process", "", "The process and the thread that the event belongs to, and their ancestors",
+        &[proc::FIELDS, proc_ancestors::FIELDS, thread::FIELDS, thread_cpu::FIELDS]),
+    class("user", "", "The user that the thread works for", &[user::USER_FIELDS]),
+    class("group", "", "The group that the thread works for", &[user::GROUP_FIELDS]),
+    class("container", "", "The container that the thread runs in, by its control groups and the records of the stream", &[container::FIELDS]),
+    class("fd", "", "The file, socket or other fd that the event is about", &[fd::FIELDS, fd_address::FIELDS]),
+    class("fs.path", "", "The paths that calls on the file system name", &[fs_path::FIELDS]),
+    class("syslog", "", "Messages that are written to /dev/log", &[syslog::FIELDS]),
+    class("util", "", "Aids for formats", &[util::FIELDS]),
+    class("fdlist", "", "The fds of poll and select", &[fd_list::FIELDS]),
+    class("k8s", "", "The pod that the container belongs to, and what Kubernetes knows of it, as stored with the container", &[k8s::FIELDS]),
+    class("mesos", "", "Mesos tasks and Marathon applications; no capture of today tells of them, so these fields parse and never have a value", &[mesos::FIELDS]),
+    class("span", "", "Spans of sysdig's tracers; nothing records tracers any more, so these fields parse and never have a value", &[tracer::SPAN_FIELDS]),
+    class("evtin", "", "Spans around an event; nothing records tracers any more, so these fields parse and never have a value", &[tracer::EVTIN_FIELDS]),
 ];
 
 /// Every field.
 pub fn all() -> impl Iterator<Item = &'static Field> {
-    CLASSES.iter().flat_map(|class| class.iter())
+    CLASSES.iter().flat_map(Class::fields)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! `proc.*` fields of the event's own process.
 
+use super::health_probe::runs_as;
 use super::{Ctx, Field, Print, text, value};
 use crate::render::text::push_joined;
+use crate::state::containers::ProbeKind;
 use crate::state::thread::Thread;
 use filter_lang::FieldType::{AbsTime, Bool, Double, Int, RelTime, Str, Uint};
 use filter_lang::{ArgRule, Value};
@@ -11,8 +13,8 @@ pub(super) static FIELDS: &[Field] = &[
     value("proc.pid", Int, "id of the process", "proc.pid=1", |c| int(c.view.thread()?.pid)),
     value("proc.exe", Str, "the program as it was called (argv[0])", "proc.exe=/usr/bin/curl", |c| bytes(&c.view.thread()?.exe)),
     value("proc.name", Str, "name of the program, at most 15 bytes", "proc.name=nginx", |c| bytes(&c.view.thread()?.comm)),
-    text("proc.args", "arguments after the program's name, joined by blanks", "proc.args contains -rf",
-        |c, out| push(c.view.thread(), |t| push_joined(out, &t.args_raw, b' '))),
+    text("proc.args", "arguments after the program's name, joined by blanks; proc.args[N] is one of them, counted from 0", "proc.args contains -rf",
+        args).arg(ArgRule::Optional),
     text("proc.env", "environment, joined by blanks; proc.env[NAME] is one variable's value", "proc.env[HOME]=/root",
         env).arg(ArgRule::Optional),
     text("proc.cmdline", "name and arguments", "proc.cmdline contains 'curl http'",
@@ -62,9 +64,9 @@ pub(super) static FIELDS: &[Field] = &[
     value("proc.stdin.name", Str, "name of fd 0", "proc.stdin.name=/dev/null", |c| bytes(&c.view.fd_numbered(0)?.name)),
     value("proc.stdout.name", Str, "name of fd 1", "proc.stdout.name contains pts", |c| bytes(&c.view.fd_numbered(1)?.name)),
     value("proc.stderr.name", Str, "name of fd 2", "proc.stderr.name contains pts", |c| bytes(&c.view.fd_numbered(2)?.name)),
-    value("proc.is_container_healthcheck", Bool, "whether the process is a container's health check; captures do not tell, so always false", "proc.is_container_healthcheck=false", |_| flag(false)),
-    value("proc.is_container_liveness_probe", Bool, "whether the process is a pod's liveness probe; captures do not tell, so always false", "proc.is_container_liveness_probe=false", |_| flag(false)),
-    value("proc.is_container_readiness_probe", Bool, "whether the process is a pod's readiness probe; captures do not tell, so always false", "proc.is_container_readiness_probe=false", |_| flag(false)),
+    value("proc.is_container_healthcheck", Bool, "whether the process is run by a container's health check", "proc.is_container_healthcheck=true", |c| runs_as(c, ProbeKind::Health)),
+    value("proc.is_container_liveness_probe", Bool, "whether the process is run by a container's liveness probe", "proc.is_container_liveness_probe=true", |c| runs_as(c, ProbeKind::Liveness)),
+    value("proc.is_container_readiness_probe", Bool, "whether the process is run by a container's readiness probe", "proc.is_container_readiness_probe=true", |c| runs_as(c, ProbeKind::Readiness)),
 ];
 
 pub(super) fn int<'a>(number: i64) -> Option<Value<'a>> {
@@ -113,6 +115,16 @@ pub(super) fn push_command_line(out: &mut Vec<u8>, name: &[u8], thread: &Thread)
         out.push(b' ');
         push_joined(out, &thread.args_raw, b' ');
     }
+}
+
+fn args(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
+    let Some(thread) = c.view.thread() else { return false };
+    let Some(index) = c.arg else {
+        push_joined(out, &thread.args_raw, b' ');
+        return true;
+    };
+    let arg = index.parse().ok().and_then(|at| thread.args().nth(at));
+    arg.map(|arg| out.extend_from_slice(arg)).is_some()
 }
 
 fn env(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {

@@ -33,8 +33,8 @@ pub const CONTAINER: &str = "*%evt.num %evt.outputtime %evt.cpu %container.name 
 pub const KUBERNETES: &str = "*%evt.num %evt.outputtime %evt.cpu %k8s.pod.name (%container.id) \
 %proc.name (%thread.tid:%thread.vtid) %evt.dir %evt.type %evt.info";
 
-/// What stock prints for `-pm`, the line with the Mesos task; no capture of today has one.
-pub const MESOS: &str = "*%evt.num %evt.outputtime %evt.cpu <NA> (%container.id) \
+/// `-pm`: the line with the Mesos task; no capture of today has one.
+pub const MESOS: &str = "*%evt.num %evt.outputtime %evt.cpu %mesos.task.name (%container.id) \
 %proc.name (%thread.tid:%thread.vtid) %evt.dir %evt.type %evt.info";
 
 /// The sequence that ends all colours; written once after the last line of a format with colours.

@@ -7,8 +7,10 @@ use crate::state::tuples::{self, SockAddr, Tuple};
 use capture_common::event_table::code;
 use capture_common::snapshot::FdType;
 
-pub(super) const ROWS: &[Row] =
-    &[(code::SOCKET_CONNECT_E, connect_enter), (code::SOCKET_CONNECT_X, connect_exit)];
+pub(super) const ROWS: &[Row] = &[
+    (code::SOCKET_CONNECT_E, |c| c.watch_name(connect_enter)),
+    (code::SOCKET_CONNECT_X, |c| c.watch_name(connect_exit)),
+];
 
 /// EINPROGRESS: a non-blocking connect is under way.
 const EINPROGRESS: u32 = 115;

@@ -1,4 +1,4 @@
-//! Memory use and page faults, from the calls and switches that report them.
+//! Memory use, page faults and CPU time, from the calls and switches that report them.
 
 use super::{Ctx, Row};
 use crate::state::thread::CpuTimes;
@@ -9,6 +9,7 @@ pub(super) const ROWS: &[Row] = &[
     (code::SYSCALL_MMAP_X, usage),
     (code::SYSCALL_MMAP2_X, usage),
     (code::SYSCALL_MUNMAP_X, usage),
+    (code::SCHEDSWITCH_1_E, slice),
     (code::SCHEDSWITCH_6_E, switch),
     (code::PROCINFO_E, procinfo),
 ];
@@ -29,6 +30,7 @@ fn usage(ctx: &mut Ctx<'_>) {
 /// next, pgft_maj, pgft_min, vm_size, vm_rss, vm_swap: faults are the thread's, memory its
 /// process's.
 fn switch(ctx: &mut Ctx<'_>) {
+    slice(ctx);
     let raw = *ctx.raw;
     if let Some(thread) = ctx.thread_mut() {
         thread.pfmajor = raw.uint(1).unwrap_or(thread.pfmajor);
@@ -41,10 +43,30 @@ fn switch(ctx: &mut Ctx<'_>) {
     }
 }
 
+/// A thread leaves the CPU, on which it was since the switch before.
+fn slice(ctx: &mut Ctx<'_>) {
+    let (cpu, now_ns) = (usize::from(ctx.raw.cpu), ctx.raw.ts_ns);
+    let switched = &mut ctx.machine.switched_ns;
+    if switched.len() <= cpu {
+        switched.resize(cpu + 1, 0);
+    }
+    let before_ns = std::mem::replace(&mut switched[cpu], now_ns);
+    let ran_ns = if before_ns == 0 { 0 } else { now_ns.saturating_sub(before_ns) };
+    ctx.applied.slice_ns = ran_ns;
+    if let Some(thread) = ctx.thread_mut() {
+        thread.exec_ns += ran_ns;
+    }
+}
+
 /// cpu_usr, cpu_sys.
 fn procinfo(ctx: &mut Ctx<'_>) {
     let (Some(user), Some(system)) = (ctx.raw.uint(0), ctx.raw.uint(1)) else { return };
     if let Some(thread) = ctx.thread_mut() {
-        thread.cpu = CpuTimes { user, system };
+        let before = std::mem::replace(&mut thread.cpu, CpuTimes { user, system });
+        thread.cpu_since_before = if before == CpuTimes::default() {
+            before
+        } else {
+            CpuTimes { user: user.saturating_sub(before.user), system: system.saturating_sub(before.system) }
+        };
     }
 }

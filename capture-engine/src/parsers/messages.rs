@@ -70,6 +70,10 @@ fn message(ctx: &mut Ctx<'_>, direction: Direction, tuple_param: usize) {
         from_enter = ctx.entered().map(|e| e.bytes.clone()).unwrap_or_default();
         bytes = &from_enter;
     }
+    ctx.watch_name(|ctx| take_tuple(ctx, direction, bytes));
+}
+
+fn take_tuple(ctx: &mut Ctx<'_>, direction: Direction, bytes: &[u8]) {
     match tuples::decode_tuple(bytes) {
         Some(Tuple::Ip { source, dest }) => {
             let (source, dest) = tuples::unmap_pair(source, dest);

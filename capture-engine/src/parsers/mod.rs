@@ -175,6 +175,7 @@ impl<'c> Ctx<'c> {
             self.machine.counters.fds_refused += 1;
             return;
         }
+        let named = !info.name.is_empty();
         if let Some(old) = owner.fds.insert(fd, info)
             && old.closing_tid >= 0
             && old.closing_tid != tid
@@ -182,6 +183,16 @@ impl<'c> Ctx<'c> {
             owner.fds.insert(CANCELLED_KEY, old);
         }
         self.set_event_fd(fd);
+        self.applied.fd_renamed = named;
+    }
+
+    /// Does `work` and notes whether it changed the name of the event's fd.
+    pub(crate) fn watch_name(&mut self, work: impl FnOnce(&mut Self)) {
+        let before = self.fd().map(|fd| fd.name.clone());
+        work(self);
+        let after = self.fd().map(|fd| &fd.name);
+        let renamed = before.as_ref() != after;
+        self.applied.fd_renamed = renamed;
     }
 
     /// Removes an fd after this event.

@@ -35,7 +35,7 @@ pub(super) const ROWS: &[Row] = &[
     (code::SOCKET_SOCKET_E, socket_enter),
     (code::SOCKET_SOCKET_X, socket_exit),
     (code::SOCKET_SOCKETPAIR_X, socketpair_exit),
-    (code::SOCKET_BIND_X, bind_exit),
+    (code::SOCKET_BIND_X, |c| c.watch_name(bind_exit)),
     (code::SOCKET_ACCEPT_X, |c| accept_exit(c, None)),
     (code::SOCKET_ACCEPT4_X, |c| accept_exit(c, None)),
     (code::SOCKET_ACCEPT_5_X, |c| accept_exit(c, None)),

@@ -32,11 +32,13 @@ pub struct TextOptions {
     pub cut_buffers: bool,
     /// Time zone of all times.
     pub zone: Zone,
+    /// Columns of the screen, for fields that are positions on it; 0 where there is none.
+    pub columns: u16,
 }
 
 impl Default for TextOptions {
     fn default() -> Self {
-        TextOptions { buffer: BufferFormat::Dotted, cut_buffers: true, zone: Zone::default() }
+        TextOptions { buffer: BufferFormat::Dotted, cut_buffers: true, zone: Zone::default(), columns: 0 }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Metadata of containers, as the stream's container events told them.
 
 use super::cgroups::ContainerKind;
+use super::k8s::{K8s, labels_of};
 use super::{Text, empty_text};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -35,6 +36,14 @@ pub struct Container {
     pub is_pod_sandbox: bool,
     /// Its address, dotted text.
     pub ip: Text,
+    /// Full id of the sandbox container of its pod.
+    pub sandbox_id: Text,
+    /// Result of its network plugins, JSON text.
+    pub cni_json: Text,
+    /// What Kubernetes knows of its pod.
+    pub k8s: K8s,
+    /// Its health checks.
+    pub probes: Vec<Probe>,
     /// Labels, in order of the record.
     pub labels: Vec<(Text, Text)>,
     /// The whole record as it came: readers of rarer members parse it. Empty for the old
@@ -42,7 +51,41 @@ pub struct Container {
     pub json: Text,
 }
 
+/// Kinds of health checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProbeKind {
+    /// The engine's health check of a container.
+    Health,
+    /// Kubernetes' question whether a container still lives.
+    Liveness,
+    /// Kubernetes' question whether it can take requests.
+    Readiness,
+}
+
+/// Members of the record that hold the health checks.
+const PROBES: [(ProbeKind, &str); 3] = [
+    (ProbeKind::Health, "Healthcheck"),
+    (ProbeKind::Liveness, "LivenessProbe"),
+    (ProbeKind::Readiness, "ReadinessProbe"),
+];
+
+/// The command of a health check.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// Which one it is.
+    pub kind: ProbeKind,
+    /// argv\[0\].
+    pub exe: Text,
+    /// The arguments after it, each followed by NUL, as threads have them.
+    pub args_raw: Text,
+}
+
 impl Container {
+    /// The health check of a kind.
+    pub fn probe(&self, kind: ProbeKind) -> Option<&Probe> {
+        self.probes.iter().find(|probe| probe.kind == kind)
+    }
+
     /// The value of a label.
     pub fn label(&self, name: &[u8]) -> Option<&[u8]> {
         self.labels.iter().find(|(n, _)| **n == *name).map(|(_, v)| &**v)
@@ -122,6 +165,10 @@ fn blank(id: &[u8]) -> Container {
         privileged: false,
         is_pod_sandbox: false,
         ip: empty_text(),
+        sandbox_id: empty_text(),
+        cni_json: empty_text(),
+        k8s: K8s::default(),
+        probes: Vec::new(),
         labels: Vec::new(),
         json: empty_text(),
     }
@@ -144,12 +191,23 @@ fn parse(json: &[u8]) -> Option<Container> {
     container.ip = text("ip");
     container.privileged = object.get("privileged").and_then(Value::as_bool).unwrap_or(false);
     container.is_pod_sandbox = object.get("is_pod_sandbox").and_then(Value::as_bool).unwrap_or(false);
-    if let Some(labels) = object.get("labels").and_then(Value::as_object) {
-        container.labels =
-            labels.iter().filter_map(|(k, v)| Some((to_text(k), to_text(v.as_str()?)))).collect();
-    }
+    container.sandbox_id = text("pod_sandbox_id");
+    container.cni_json = text("cni_json");
+    container.labels = labels_of(object.get("labels"));
+    container.probes = PROBES.iter().filter_map(|&(kind, name)| probe_of(kind, object.get(name)?)).collect();
+    container.k8s = K8s::of_record(&value);
     container.json = Text::from(json);
     Some(container)
+}
+
+fn probe_of(kind: ProbeKind, value: &Value) -> Option<Probe> {
+    let exe = to_text(value.get("exe")?.as_str()?);
+    let mut args_raw = Vec::new();
+    for arg in value.get("args").and_then(Value::as_array).into_iter().flatten() {
+        args_raw.extend_from_slice(arg.as_str()?.as_bytes());
+        args_raw.push(0);
+    }
+    Some(Probe { kind, exe, args_raw: Text::from(args_raw) })
 }
 
 fn to_text(s: &str) -> Text {

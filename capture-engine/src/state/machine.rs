@@ -30,6 +30,8 @@ pub struct Machine {
     /// What could not be done as asked.
     pub counters: Counters,
     pub(crate) recent_exits: RecentExits,
+    /// Time of the last context switch of each CPU, ns; 0 where none was seen.
+    pub(crate) switched_ns: Vec<u64>,
     /// Stands for the container in the last container record.
     pub(crate) record_thread: Option<Box<Thread>>,
 }
@@ -88,6 +90,7 @@ impl Machine {
             containers: Containers::default(),
             counters: Counters::default(),
             recent_exits: RecentExits::new(),
+            switched_ns: Vec::new(),
             record_thread: None,
         }
     }

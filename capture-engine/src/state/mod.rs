@@ -11,6 +11,7 @@ pub mod containers;
 pub mod fd;
 pub mod fd_table;
 pub mod interfaces;
+pub mod k8s;
 mod load;
 pub mod machine;
 pub mod paths;

@@ -71,7 +71,8 @@ pub struct Thread {
     pub root: Text,
     /// `subsystem=path`, each followed by NUL. See [`Thread::cgroups`].
     pub cgroups_raw: Text,
-    /// Id of the container it runs in; empty on the host. Metadata: [`Machine::container`](super::machine::Machine::container).
+    /// Id of the container it runs in; empty on the host. Metadata:
+    /// [`Machine::container`](super::machine::Machine::container).
     pub container_id: Text,
     /// [`thread_flags`].
     pub flags: u32,
@@ -113,6 +114,10 @@ pub struct Thread {
     pub is_subreaper: bool,
     /// User and system CPU as the last `procinfo` event had them, ns; 0 none.
     pub cpu: CpuTimes,
+    /// How much they grew from the `procinfo` event before to the last; 0 at the first.
+    pub cpu_since_before: CpuTimes,
+    /// CPU time by the context switches seen, ns.
+    pub exec_ns: u64,
     /// Open files (main threads; empty otherwise).
     pub fds: FdTable,
     /// Code of its last event that counts for pairing; `None` before the first.
@@ -216,6 +221,8 @@ impl Thread {
             is_fake: false,
             is_subreaper: false,
             cpu: CpuTimes::default(),
+            cpu_since_before: CpuTimes::default(),
+            exec_ns: 0,
             fds: FdTable::default(),
             last_code: None,
             last_fd: -1,

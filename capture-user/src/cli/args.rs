@@ -56,6 +56,19 @@ pub struct RawArgs {
     #[arg(long)]
     pub list_chisels: bool,
 
+    /// List the fields of filters and formats, with -v (or -lv) their types; the words that follow
+    /// choose classes, as does --list=CLASS
+    #[arg(short = 'l', long, value_name = "CLASS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub list: Option<String>,
+
+    /// List the fields as Markdown tables
+    #[arg(long)]
+    pub list_markdown: bool,
+
+    /// List the types of events and their parameters
+    #[arg(short = 'L', long)]
+    pub list_events: bool,
+
     /// Bytes to keep of each buffer of a live capture (0 to 65000) [default: 80]
     #[arg(short = 's', long, value_name = "BYTES")]
     pub snaplen: Option<String>,
@@ -270,6 +283,16 @@ mod tests {
         assert_eq!(next("-c echo_fds -r f fd.type=ipv4"), [None]);
         assert_eq!(next("evt.type=open -c spy_port 80 fd.num=3"), [Some(1)]);
         assert_eq!(next("-r f -c a -c b x"), [None, Some(0)]);
+    }
+
+    #[test]
+    fn lists() {
+        assert_eq!(parse("-l").list.as_deref(), Some(""));
+        let args = parse("-lv fd proc");
+        assert!(args.verbose && args.list.is_some());
+        assert_eq!(args.words, ["fd", "proc"]);
+        assert_eq!(parse("--list=fd").list.as_deref(), Some("fd"));
+        assert!(parse("-L").list_events && parse("--list-markdown").list_markdown);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod args;
 pub mod consumers;
 pub mod error;
+mod lists;
 pub mod plan;
 mod proclist;
 mod report;
@@ -45,6 +46,9 @@ pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(args: RawArgs) -> Result<(), CliError> {
     if args.list_chisels || args.chisel.iter().any(|name| name == "l") {
         return report::list_chisels();
+    }
+    if let Some(text) = lists::asked_for(&args)? {
+        return lists::print(&text);
     }
     let plan = Plan::new(args)?;
     if let Some(filter) = &plan.filter {

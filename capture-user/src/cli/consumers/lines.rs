@@ -24,6 +24,7 @@ impl LineConsumer {
             buffer: plan.buffers,
             cut_buffers: !verbose && !plan.json,
             zone: Zone::new(TimeZone::system()),
+            ..TextOptions::default()
         };
         let options = FormatOptions { text, time: plan.time, json: plan.json };
         let format = match plan.format.as_deref() {

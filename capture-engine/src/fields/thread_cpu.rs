@@ -1,0 +1,33 @@
+//! `thread.*` fields of CPU time: slices between context switches, and the counters of `procinfo`
+//! events.
+
+use super::proc::uint;
+use super::{Ctx, Field, Print, value};
+use capture_common::event_table::code;
+use filter_lang::FieldType::{Double, RelTime};
+use filter_lang::Value;
+
+#[rustfmt::skip]
+pub(super) static FIELDS: &[Field] = &[
+    value("thread.exectime", RelTime, "on context switches: ns since the CPU's switch before, which is how long the thread ran; 0 on other events", "thread.exectime>1ms",
+        |c| uint(c.view.applied.slice_ns)),
+    value("thread.totexectime", RelTime, "ns that the thread ran so far, by the context switches seen", "thread.totexectime>1s",
+        |c| uint(c.view.thread()?.exec_ns)),
+    value("thread.cpu", Double, "on procinfo events: CPU time since the procinfo event before, in hundredths of a second, at most 100", "thread.cpu>50",
+        |c| used(c, true, true)).print(Print::OneDecimal),
+    value("thread.cpu.user", Double, "as thread.cpu, in user mode only", "thread.cpu.user>50",
+        |c| used(c, true, false)).print(Print::OneDecimal),
+    value("thread.cpu.system", Double, "as thread.cpu, in the kernel only", "thread.cpu.system>50",
+        |c| used(c, false, true)).print(Print::OneDecimal),
+];
+
+/// CPU time between the last two `procinfo` events.
+fn used<'a>(c: &Ctx<'_>, user: bool, system: bool) -> Option<Value<'a>> {
+    const MOST: u64 = 100;
+    if c.view.raw.code != code::PROCINFO_E {
+        return None;
+    }
+    let since = c.view.thread()?.cpu_since_before;
+    let ticks = if user { since.user } else { 0 } + if system { since.system } else { 0 };
+    Some(Value::Double(ticks.min(MOST) as f64))
+}
