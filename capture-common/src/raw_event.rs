@@ -9,6 +9,10 @@ use crate::event_table::{EventCode, EventFlags, EventInfo};
 /// Bit of the block flags: update state with this event, but do not show it.
 pub const FLAG_STATE_ONLY: u32 = 1;
 
+/// Bit of the block flags, beside [`FLAG_STATE_ONLY`]: event numbers pass over it. Events have it
+/// that a filtered file keeps for their state alone; other readers ignore the bit.
+pub const FLAG_UNCOUNTED: u32 = 1 << 8;
+
 /// Size in bytes of the event header with a parameter count (blocks of version 2).
 pub const HEADER_LEN: usize = 26;
 
@@ -64,6 +68,12 @@ impl<'a> RawEvent<'a> {
     #[inline]
     pub fn is_state_only(&self) -> bool {
         self.flags & FLAG_STATE_ONLY != 0
+    }
+
+    /// Whether event numbers pass over it.
+    #[inline]
+    pub fn is_uncounted(&self) -> bool {
+        self.flags & FLAG_UNCOUNTED != 0
     }
 
     /// Number of stored parameters, which may be fewer or more than the table's.
