@@ -15,7 +15,10 @@ use sections::SectionReader;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
 use stream::BlockStream;
 
 /// Batches that the reading thread may be ahead.
@@ -78,6 +81,8 @@ pub struct Reader {
     file: String,
     work: Work,
     stats: ReadStats,
+    /// Bytes read of a regular file, and its size.
+    progress: Option<(Arc<AtomicU64>, u64)>,
 }
 
 /// Who does the reading.
@@ -98,9 +103,13 @@ impl Reader {
     /// Opens a file. Named pipes work too.
     pub fn open(path: impl AsRef<Path>) -> Result<Reader, FileError> {
         let file = path.as_ref().display().to_string();
-        let opened = File::open(path.as_ref()).and_then(|f| Ok((f.metadata()?.is_file(), f)));
-        let (is_regular, handle) = opened.map_err(|source| FileError::Open { file: file.clone(), source })?;
-        Self::start(section_reader(Box::new(handle), file.clone(), is_regular)?, file)
+        let opened = File::open(path.as_ref()).and_then(|f| Ok((f.metadata()?, f)));
+        let (meta, handle) = opened.map_err(|source| FileError::Open { file: file.clone(), source })?;
+        let read = Arc::new(AtomicU64::new(0));
+        let counted = Counted { input: handle, read: Arc::clone(&read) };
+        let mut reader = Self::start(section_reader(Box::new(counted), file.clone(), meta.is_file())?, file)?;
+        reader.progress = meta.is_file().then_some((read, meta.len()));
+        Ok(reader)
     }
 
     /// Reads what `input` brings, as soon as it brings it; `name` stands for it in errors.
@@ -116,7 +125,14 @@ impl Reader {
     pub fn inline(input: impl Read + Send + 'static, name: impl Into<String>) -> Result<Reader, FileError> {
         let file = name.into();
         let reader = section_reader(Box::new(input), file.clone(), true)?;
-        Ok(Reader { file, stats: reader.stats(), work: Work::Inline(Box::new(reader)) })
+        Ok(Reader { file, stats: reader.stats(), work: Work::Inline(Box::new(reader)), progress: None })
+    }
+
+    /// Bytes of the file that were read so far, and the file's size; `None` for pipes. What was
+    /// handed over lags behind by a few batches.
+    pub fn progress(&self) -> Option<(u64, u64)> {
+        let (read, size) = self.progress.as_ref()?;
+        Some((read.load(Ordering::Relaxed), *size))
     }
 
     /// Counts up to what was handed over last.
@@ -133,11 +149,21 @@ impl Reader {
             .name("capture-read".into())
             .spawn(move || read_ahead(reader, &to_consumer, &from_consumer))
             .map_err(|source| FileError::Thread { file: file.clone(), what: "reading", source })?;
-        Ok(Reader { file, work: Work::Thread { results, spares }, stats })
+        Ok(Reader { file, work: Work::Thread { results, spares }, stats, progress: None })
     }
 
     /// As [`EventSource::next`], with the error's own type.
     pub fn next_piece(&mut self, batch: &mut Batch) -> Result<Next, FileError> {
+        self.wait(batch, None)
+    }
+
+    /// As [`Reader::next_piece`], but answers [`Next::Idle`] where nothing came in that time, so
+    /// that a caller who waits for a pipe can look at other things. Readers without a thread wait.
+    pub fn next_within(&mut self, batch: &mut Batch, time: Duration) -> Result<Next, FileError> {
+        self.wait(batch, Some(time))
+    }
+
+    fn wait(&mut self, batch: &mut Batch, time: Option<Duration>) -> Result<Next, FileError> {
         let what = match &mut self.work {
             Work::Done => return Ok(Next::End),
             Work::Inline(reader) => {
@@ -145,7 +171,8 @@ impl Reader {
                 self.stats = reader.stats();
                 what
             }
-            Work::Thread { results, spares } => match results.recv() {
+            Work::Thread { results, spares } => match receive(results, time) {
+                Err(RecvTimeoutError::Timeout) => return Ok(Next::Idle),
                 Ok(piece) => {
                     self.stats = piece.stats;
                     let spare = std::mem::replace(batch, piece.batch);
@@ -153,7 +180,7 @@ impl Reader {
                     let _ = spares.try_send(spare);
                     piece.what
                 }
-                Err(_) => Err(FileError::Thread {
+                Err(RecvTimeoutError::Disconnected) => Err(FileError::Thread {
                     file: self.file.clone(),
                     what: "reading",
                     source: io::Error::other("it ended without an answer"),
@@ -176,6 +203,27 @@ impl EventSource for Reader {
 impl std::fmt::Debug for Reader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reader").field("file", &self.file).field("stats", &self.stats).finish_non_exhaustive()
+    }
+}
+
+fn receive(results: &Receiver<Piece>, time: Option<Duration>) -> Result<Piece, RecvTimeoutError> {
+    match time {
+        Some(time) => results.recv_timeout(time),
+        None => results.recv().map_err(|_| RecvTimeoutError::Disconnected),
+    }
+}
+
+/// Counts what is read.
+struct Counted {
+    input: File,
+    read: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.input.read(buffer)?;
+        self.read.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(len)
     }
 }
 
