@@ -5,6 +5,7 @@
 //! for an event that changes no state.
 
 use crate::parsers::{self, Ctx};
+use crate::services::PortNames;
 use crate::state::fd_table::CANCELLED_KEY;
 use crate::state::machine::{Counters, Machine};
 use crate::state::thread::Thread;
@@ -21,18 +22,21 @@ pub struct Options {
     pub max_threads: usize,
     /// Most fds of one process; further ones are refused and counted.
     pub max_fds_per_process: usize,
+    /// How ports print in the names of sockets.
+    pub ports: PortNames,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { max_threads: 131_072, max_fds_per_process: 65_536 }
+        Options { max_threads: 131_072, max_fds_per_process: 65_536, ports: PortNames::Numbers }
     }
 }
 
 /// What applying an event found out. Valid until the next event is applied.
 #[derive(Clone, Copy, Debug)]
 pub struct Applied {
-    /// Number of the event: counted from 1 over all events of the file, shown or not.
+    /// Number of the event: counted from 1 over all events of the file, shown or not, except those
+    /// that say they do not count.
     pub num: u64,
     /// Slot of the event's thread; `None` where there is none.
     pub thread: Option<ThreadSlot>,
@@ -98,7 +102,7 @@ impl Engine {
     /// An engine with no state; [`Engine::begin_section`] comes next.
     pub fn new(options: Options) -> Self {
         Engine {
-            machine: Machine::new(options.max_threads),
+            machine: Machine::new(options.max_threads, options.ports),
             options,
             deferred: Deferred::default(),
             num: 0,
@@ -114,7 +118,7 @@ impl Engine {
     /// Forgets all state and starts from a snapshot. Event numbers and counters go on.
     pub fn begin_section(&mut self, snapshot: &Snapshot) {
         let counters = self.machine.counters;
-        self.machine = Machine::new(self.options.max_threads);
+        self.machine = Machine::new(self.options.max_threads, self.options.ports);
         self.machine.counters = counters;
         self.machine.load(snapshot, self.options.max_fds_per_process);
         self.deferred = Deferred::default();
@@ -142,7 +146,7 @@ impl Engine {
     /// Applies one event.
     pub fn apply(&mut self, raw: &RawEvent<'_>) -> Applied {
         self.settle();
-        self.num += 1;
+        self.num += u64::from(!raw.is_uncounted());
         let mut applied = Applied {
             num: self.num,
             thread: None,
@@ -243,6 +247,7 @@ impl Engine {
             comm: self.na.clone(),
             exe: self.na.clone(),
             exepath: empty_text(),
+            has_namespace_ids: false,
             is_fake: true,
             ..Thread::new(raw.tid)
         };

@@ -32,11 +32,13 @@ pub mod format;
 pub mod listing;
 mod parsers;
 pub mod render;
+mod services;
 pub mod state;
 pub mod view;
 
 pub use engine::{Applied, Engine, Options};
 pub use event_filter::EventFilter;
+pub use services::{PortNames, PortsOf};
 pub use state::Text;
 pub use state::containers::Container;
 pub use state::fd::{ConnState, Endpoint, FdInfo, Role, SocketInfo};

@@ -2,10 +2,12 @@
 //! chisels are given.
 
 use crate::engine::Applied;
+use crate::services::{PortNames, PortsOf};
 use crate::state::containers::Container;
 use crate::state::fd::FdInfo;
 use crate::state::machine::Machine;
 use crate::state::thread::Thread;
+use capture_common::snapshot::L4Proto;
 use capture_common::{EventInfo, RawEvent};
 
 /// An applied event. Everything is looked up on demand.
@@ -54,6 +56,15 @@ impl<'a> EventView<'a> {
     #[inline]
     pub fn fd_numbered(&self, fd: i64) -> Option<&'a FdInfo> {
         self.machine.fd(self.thread()?, fd)
+    }
+
+    /// How ports print in the event's addresses: by the protocol of its fd.
+    #[inline]
+    pub fn ports(&self) -> PortsOf {
+        match self.machine.ports {
+            PortNames::Numbers => PortsOf::default(),
+            services => services.of(self.fd().map_or(L4Proto::Unknown, |fd| fd.sock.l4proto)),
+        }
     }
 
     /// The container of the event's thread, if its metadata are known. The id alone:

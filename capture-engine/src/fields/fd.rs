@@ -94,7 +94,7 @@ fn name(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
         Some(tuple)
             if c.view.raw.code == code::SOCKET_CONNECT_X && c.view.applied.error != 0 && fd.is_unix() =>
         {
-            push_tuple(out, tuple);
+            push_tuple(out, tuple, c.view.ports());
         }
         _ => push_fd_name(out, fd),
     }

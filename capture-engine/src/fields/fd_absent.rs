@@ -66,7 +66,7 @@ pub(super) fn push_name(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
         Some((_, Wanted::Path(at))) => {
             push_absolute(out, c.view, info, *at);
         }
-        Some((_, Wanted::Tuple(at))) => push_tuple(out, raw.param(*at).unwrap_or(b"")),
+        Some((_, Wanted::Tuple(at))) => push_tuple(out, raw.param(*at).unwrap_or(b""), c.view.ports()),
         None => {}
     }
     true

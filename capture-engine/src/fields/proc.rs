@@ -28,7 +28,7 @@ pub(super) static FIELDS: &[Field] = &[
     value("proc.cwd", Str, "working directory, with a slash at its end", "proc.cwd=/root/", |c| bytes(&c.view.main_thread()?.cwd)),
     value("proc.nthreads", Uint, "number of threads of the process", "proc.nthreads>100", |c| uint(u64::from(c.view.main_thread()?.nchilds) + 1)),
     value("proc.nchilds", Uint, "number of threads besides the main one; 0 on other threads than that", "proc.nchilds>0", |c| uint(u64::from(c.view.thread()?.nchilds))),
-    value("proc.vpid", Int, "id of the process in its own pid namespace", "proc.vpid=1", |c| known(c.view.thread()?.vpid)),
+    value("proc.vpid", Int, "id of the process in its own pid namespace", "proc.vpid=1", |c| known(in_namespace(c)?.vpid)),
     value("proc.sid", Int, "id of the session", "proc.sid=4242", |c| int(c.view.thread()?.sid)),
     value("proc.vpgid", Int, "id of the process group, in the process's own pid namespace", "proc.vpgid=1", |c| int(c.view.thread()?.vpgid)),
     value("proc.pgid", Int, "id of the process group", "proc.pgid=4242", |c| known(c.view.thread()?.pgid)),
@@ -83,6 +83,11 @@ pub(super) fn flag<'a>(is: bool) -> Option<Value<'a>> {
 
 pub(super) fn bytes(text: &[u8]) -> Option<Value<'_>> {
     Some(Value::Str(text))
+}
+
+/// The event's thread, if anything told its ids in its own pid namespace.
+pub(super) fn in_namespace<'a>(c: &Ctx<'a>) -> Option<&'a Thread> {
+    c.view.thread().filter(|thread| thread.has_namespace_ids)
 }
 
 /// An id, where it is known.

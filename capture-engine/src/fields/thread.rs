@@ -1,6 +1,6 @@
 //! `thread.*` fields.
 
-use super::proc::{flag, known, uint};
+use super::proc::{flag, in_namespace, known, uint};
 use super::{Ctx, Field, text, value};
 use crate::state::thread::Thread;
 use filter_lang::FieldType::{Bool, Int, Str, Uint};
@@ -10,7 +10,7 @@ use filter_lang::{ArgRule, Value};
 pub(super) static FIELDS: &[Field] = &[
     value("thread.tid", Int, "id of the thread", "thread.tid=4242", |c| known(c.view.raw.tid)),
     value("thread.ismain", Bool, "whether it is the main thread of its process", "thread.ismain=true", |c| flag(c.view.thread()?.is_main())),
-    value("thread.vtid", Int, "id of the thread in its own pid namespace", "thread.vtid=1", |c| known(c.view.thread()?.vtid)),
+    value("thread.vtid", Int, "id of the thread in its own pid namespace", "thread.vtid=1", |c| known(in_namespace(c)?.vtid)),
     text("thread.nametid", "name and id of the thread in one", "-p '%thread.nametid'",
         |c, out| super::proc::push(c.view.thread(), |t| { out.extend_from_slice(&t.comm); crate::render::number::dec_i64(out, t.tid); })).hidden(),
     value("thread.pfmajor", Uint, "major page faults since the thread began", "thread.pfmajor>0", |c| uint(c.view.thread()?.pfmajor)),

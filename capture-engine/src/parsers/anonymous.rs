@@ -100,7 +100,8 @@ fn pidfd_open(ctx: &mut Ctx<'_>) {
     let Some(fd) = ctx.success(0) else { return };
     let pid = ctx.raw.int(1).unwrap_or(-1);
     // The kernel sets close-on-exec on every pidfd.
-    ctx.add_fd(fd, FdInfo { pid, open_flags: O_CLOEXEC, ..FdInfo::new(FdType::Pid) });
+    let name = Text::from(format!("/proc/{pid}").as_bytes());
+    ctx.add_fd(fd, FdInfo { pid, name, open_flags: O_CLOEXEC, ..FdInfo::new(FdType::Pid) });
 }
 
 fn pidfd_getfd(ctx: &mut Ctx<'_>) {

@@ -46,6 +46,7 @@ fn connect_exit(ctx: &mut Ctx<'_>) {
     };
     let addr = raw.param(3).and_then(tuples::decode_sockaddr);
     let tuple = raw.param(1).and_then(tuples::decode_tuple);
+    let ports = ctx.machine.ports;
     let Some(fd) = ctx.fd_mut() else { return };
     fd.sock.state = state;
     if let Some(addr) = addr {
@@ -65,7 +66,7 @@ fn connect_exit(ctx: &mut Ctx<'_>) {
             if fd.sock.role == Role::None {
                 fd.sock.role = Role::Client;
             }
-            fd.name = Text::from(tuples::ip_name(&fd.sock).as_bytes());
+            fd.name = Text::from(tuples::ip_name(&fd.sock, ports).as_bytes());
         }
         Some(Tuple::Unix { source, dest, path }) => {
             fd.ty = FdType::Unix;

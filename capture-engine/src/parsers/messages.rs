@@ -87,6 +87,7 @@ fn take_tuple(ctx: &mut Ctx<'_>, direction: Direction, bytes: &[u8]) {
                 Role::None => guess_role(ctx, source.port, dest.port, direction),
                 known => known,
             };
+            let ports = ctx.machine.ports;
             let Some(fd) = ctx.fd_mut() else { return };
             fd.ty = if source.ip.is_ipv4() { FdType::Ipv4 } else { FdType::Ipv6 };
             if matches!(fd.sock.l4proto, L4Proto::Unknown | L4Proto::Na) {
@@ -99,7 +100,7 @@ fn take_tuple(ctx: &mut Ctx<'_>, direction: Direction, bytes: &[u8]) {
             );
             fd.sock.role = role;
             (fd.sock.source, fd.sock.dest) = if swap { (dest, source) } else { (source, dest) };
-            fd.name = Text::from(tuples::ip_name(&fd.sock).as_bytes());
+            fd.name = Text::from(tuples::ip_name(&fd.sock, ports).as_bytes());
         }
         Some(Tuple::Unix { source, dest, path }) => {
             let Some(fd) = ctx.fd() else { return };

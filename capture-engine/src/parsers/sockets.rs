@@ -121,6 +121,7 @@ fn bind_exit(ctx: &mut Ctx<'_>) {
     }
     let raw = *ctx.raw;
     let Some(addr) = raw.param(1).and_then(tuples::decode_sockaddr) else { return };
+    let ports = ctx.machine.ports;
     let Some(fd) = ctx.fd_mut() else { return };
     match addr {
         SockAddr::Unix(path) => fd.name = Text::from(path),
@@ -132,7 +133,7 @@ fn bind_exit(ctx: &mut Ctx<'_>) {
                 fd.sock.dest = end;
                 fd.sock.role = Role::Server;
             }
-            fd.name = Text::from(tuples::endpoint_name(&end).as_bytes());
+            fd.name = Text::from(tuples::endpoint_name(&end, fd.sock.l4proto, ports).as_bytes());
         }
         SockAddr::Other(_) => {}
     }
@@ -156,7 +157,7 @@ fn accept_exit(ctx: &mut Ctx<'_>, flags_param: Option<usize>) {
             (sock.source, sock.dest) = tuples::unmap_pair(source, dest);
             sock.l4proto = L4Proto::Tcp;
             let ty = if sock.source.ip.is_ipv4() { FdType::Ipv4 } else { FdType::Ipv6 };
-            (ty, Text::from(tuples::ip_name(&sock).as_bytes()))
+            (ty, Text::from(tuples::ip_name(&sock, ctx.machine.ports).as_bytes()))
         }
         Some(Tuple::Unix { source, dest, path }) => {
             sock.unix_source = source;
@@ -212,17 +213,21 @@ fn iterated_inet(ctx: &mut Ctx<'_>) {
     let l4proto = l4proto(raw.int(1).unwrap_or(0), raw.int(2).unwrap_or(0));
     let v4 = local.ip.is_ipv4();
     let ino = raw.uint(7).unwrap_or(0);
+    let ports = ctx.machine.ports;
     let mut sock = SocketInfo { l4proto, ..Default::default() };
     let (ty, name) = if remote.is_unset() && local.port != 0 {
         sock.dest = local;
         sock.role = Role::Server;
-        (if v4 { FdType::Ipv4Server } else { FdType::Ipv6Server }, tuples::endpoint_name(&local))
+        (
+            if v4 { FdType::Ipv4Server } else { FdType::Ipv6Server },
+            tuples::endpoint_name(&local, l4proto, ports),
+        )
     } else {
         let listens = ctx.fds().is_some_and(|fds| super::messages::is_bound_to(fds, local.port));
         (sock.source, sock.dest) = if listens { (remote, local) } else { (local, remote) };
         sock.role = if listens { Role::Server } else { Role::Client };
         sock.state = ConnState::Connected;
-        (if v4 { FdType::Ipv4 } else { FdType::Ipv6 }, tuples::ip_name(&sock))
+        (if v4 { FdType::Ipv4 } else { FdType::Ipv6 }, tuples::ip_name(&sock, ports))
     };
     ctx.add_fd(fd, FdInfo { sock, ino, name: Text::from(name.as_bytes()), ..FdInfo::new(ty) });
 }

@@ -2,6 +2,7 @@
 
 use super::number::{dec_u64, hex_lower};
 use super::text::{push_printable, until_nul};
+use crate::services::PortsOf;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const AF_UNIX: u8 = 1;
@@ -63,33 +64,36 @@ pub fn push_ip(out: &mut Vec<u8>, addr: IpAddr) {
 
 /// Appends `address:port`; IPv6 addresses get no brackets.
 #[inline]
-pub fn push_endpoint(out: &mut Vec<u8>, addr: IpAddr, port: u16) {
+pub fn push_endpoint(out: &mut Vec<u8>, addr: IpAddr, port: u16, ports: PortsOf) {
     push_ip(out, addr);
     out.push(b':');
-    dec_u64(out, u64::from(port));
+    match ports.name(port) {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
+        None => dec_u64(out, u64::from(port)),
+    }
 }
 
 /// Appends a stored socket address (type `SOCKADDR`).
-pub fn push_sockaddr(out: &mut Vec<u8>, data: &[u8]) {
+pub fn push_sockaddr(out: &mut Vec<u8>, data: &[u8], ports: PortsOf) {
     let Some((&family, rest)) = data.split_first() else { return out.extend_from_slice(b"NULL") };
     match (family, rest) {
         (AF_UNIX, path) => push_printable(out, until_nul(path)),
-        (AF_INET, rest) if rest.len() == 6 => push_endpoint(out, v4(rest, 0), port(rest, 4)),
-        (AF_INET6, rest) if rest.len() == 18 => push_endpoint(out, v6(rest, 0), port(rest, 16)),
+        (AF_INET, rest) if rest.len() == 6 => push_endpoint(out, v4(rest, 0), port(rest, 4), ports),
+        (AF_INET6, rest) if rest.len() == 18 => push_endpoint(out, v6(rest, 0), port(rest, 16), ports),
         _ => push_family(out, family),
     }
 }
 
 /// Appends a stored tuple (type `SOCKTUPLE`). Where both ends of an IPv6 pair are IPv4-mapped
 /// (or unset), they print as IPv4.
-pub fn push_tuple(out: &mut Vec<u8>, data: &[u8]) {
+pub fn push_tuple(out: &mut Vec<u8>, data: &[u8], ports: PortsOf) {
     let Some((&family, rest)) = data.split_first() else { return out.extend_from_slice(b"NULL") };
     match (family, rest) {
         (AF_UNIX, rest) if rest.len() >= 16 => {
             push_unix_tuple(out, u64_at(rest, 0), u64_at(rest, 8), until_nul(&rest[16..]));
         }
         (AF_INET, rest) if rest.len() == 12 => {
-            push_pair(out, (v4(rest, 0), port(rest, 4)), (v4(rest, 6), port(rest, 10)));
+            push_pair(out, (v4(rest, 0), port(rest, 4)), (v4(rest, 6), port(rest, 10)), ports);
         }
         (AF_INET6, rest) if rest.len() == 36 => {
             let (source, target) = (v6(rest, 0), v6(rest, 18));
@@ -97,7 +101,7 @@ pub fn push_tuple(out: &mut Vec<u8>, data: &[u8]) {
                 (Some(a), Some(b)) => (a, b),
                 _ => (source, target),
             };
-            push_pair(out, (source, port(rest, 16)), (target, port(rest, 34)));
+            push_pair(out, (source, port(rest, 16)), (target, port(rest, 34)), ports);
         }
         _ => push_family(out, family),
     }
@@ -112,10 +116,10 @@ pub fn push_unix_tuple(out: &mut Vec<u8>, source: u64, target: u64, path: &[u8])
     push_printable(out, path);
 }
 
-fn push_pair(out: &mut Vec<u8>, source: (IpAddr, u16), target: (IpAddr, u16)) {
-    push_endpoint(out, source.0, source.1);
+fn push_pair(out: &mut Vec<u8>, source: (IpAddr, u16), target: (IpAddr, u16), ports: PortsOf) {
+    push_endpoint(out, source.0, source.1, ports);
     out.extend_from_slice(b"->");
-    push_endpoint(out, target.0, target.1);
+    push_endpoint(out, target.0, target.1, ports);
 }
 
 fn push_family(out: &mut Vec<u8>, family: u8) {
@@ -190,7 +194,9 @@ mod tests {
 
     #[test]
     fn tuples_as_sysdig_prints_them() {
-        let check = |data: &[u8], expected: &str| assert_eq!(text(|o| push_tuple(o, data)), expected);
+        let check = |data: &[u8], expected: &str| {
+            assert_eq!(text(|o| push_tuple(o, data, PortsOf::default())), expected)
+        };
         check(b"", "NULL");
         check(b"\x02\x01\x02\x03\x04\x01\x00\x05\x06\x07\x08\x02\x00", "1.2.3.4:1->5.6.7.8:2");
         check(&tuple6("::ffff:1.2.3.4", "::ffff:5.6.7.8"), "1.2.3.4:1->5.6.7.8:2");
@@ -206,7 +212,9 @@ mod tests {
 
     #[test]
     fn addresses_as_sysdig_prints_them() {
-        let check = |data: &[u8], expected: &str| assert_eq!(text(|o| push_sockaddr(o, data)), expected);
+        let check = |data: &[u8], expected: &str| {
+            assert_eq!(text(|o| push_sockaddr(o, data, PortsOf::default())), expected)
+        };
         check(b"", "NULL");
         check(b"\x01/a/b\0", "/a/b");
         check(b"\x01\0abstract\0", "");

@@ -7,6 +7,7 @@ use super::paths::join_directory;
 use super::thread::{ExeFile, Thread};
 use super::tuples;
 use super::{Text, empty_text};
+use crate::services::PortNames;
 use capture_common::Snapshot;
 use capture_common::snapshot::{FdKind, FdRecord, FdType, L4Proto, ThreadRecord};
 use rustc_hash::FxHashSet;
@@ -39,6 +40,7 @@ impl Machine {
     /// Connections that were open before the capture: the side that has a listener on its port
     /// is the server's.
     fn guess_roles(&mut self) {
+        let names = self.ports;
         let mut ports = FxHashSet::default();
         for thread in self.threads.iter() {
             ports.extend(thread.fds.iter().filter(|(_, f)| f.is_ip_server()).map(|(_, f)| f.sock.dest.port));
@@ -51,7 +53,7 @@ impl Machine {
                 if ports.contains(&info.sock.source.port) {
                     std::mem::swap(&mut info.sock.source, &mut info.sock.dest);
                     info.sock.role = Role::Server;
-                    info.name = Text::from(tuples::ip_name(&info.sock).as_bytes());
+                    info.name = Text::from(tuples::ip_name(&info.sock, names).as_bytes());
                 } else {
                     info.sock.role = Role::Client;
                 }
@@ -86,7 +88,7 @@ impl Machine {
                 self.counters.fds_refused += 1;
                 continue;
             }
-            thread.fds.insert(record.fd, Arc::new(fd_of(record)));
+            thread.fds.insert(record.fd, Arc::new(fd_of(record, self.ports)));
         }
     }
 }
@@ -140,7 +142,7 @@ fn thread_of(r: &ThreadRecord) -> Thread {
     }
 }
 
-fn fd_of(record: &FdRecord) -> FdInfo {
+fn fd_of(record: &FdRecord, ports: PortNames) -> FdInfo {
     let mut info = match &record.kind {
         FdKind::Ipv4 { sip, dip, sport, dport, l4proto } => {
             connection(FdType::Ipv4, IpAddr::V4(*sip), *sport, IpAddr::V4(*dip), *dport, *l4proto)
@@ -165,6 +167,11 @@ fn fd_of(record: &FdRecord) -> FdInfo {
         FdKind::Other { ty, name } => FdInfo { name: Text::from(&name[..]), ..FdInfo::new(*ty) },
     };
     info.ino = record.ino;
+    if info.is_ip_server() {
+        info.name = Text::from(tuples::endpoint_name(&info.sock.dest, info.sock.l4proto, ports).as_bytes());
+    } else if info.is_ip_stream() {
+        info.name = Text::from(tuples::ip_name(&info.sock, ports).as_bytes());
+    }
     info
 }
 
@@ -176,14 +183,10 @@ fn connection(ty: FdType, sip: IpAddr, sport: u16, dip: IpAddr, dport: u16, l4pr
         state: ConnState::Connected,
         ..Default::default()
     };
-    let mut info = FdInfo { sock, ..FdInfo::new(ty) };
-    info.name = Text::from(tuples::ip_name(&info.sock).as_bytes());
-    info
+    FdInfo { sock, ..FdInfo::new(ty) }
 }
 
 fn listener(ty: FdType, ip: IpAddr, port: u16, l4proto: L4Proto) -> FdInfo {
     let sock = SocketInfo { dest: Endpoint { ip, port }, l4proto, role: Role::Server, ..Default::default() };
-    let mut info = FdInfo { sock, ..FdInfo::new(ty) };
-    info.name = Text::from(tuples::endpoint_name(&info.sock.dest).as_bytes());
-    info
+    FdInfo { sock, ..FdInfo::new(ty) }
 }

@@ -7,6 +7,7 @@ use super::interfaces::Interfaces;
 use super::thread::Thread;
 use super::thread_table::{ThreadSlot, ThreadTable};
 use super::users::Users;
+use crate::services::PortNames;
 use capture_common::snapshot::{Dialect, MachineInfo};
 
 /// Longest chain of parents that is walked; longer ones are loops or lies.
@@ -29,6 +30,8 @@ pub struct Machine {
     pub containers: Containers,
     /// What could not be done as asked.
     pub counters: Counters,
+    /// How ports print in names.
+    pub ports: PortNames,
     pub(crate) recent_exits: RecentExits,
     /// Time of the last context switch of each CPU, ns; 0 where none was seen.
     pub(crate) switched_ns: Vec<u64>,
@@ -80,7 +83,7 @@ pub struct Counters {
 }
 
 impl Machine {
-    pub(crate) fn new(max_threads: usize) -> Self {
+    pub(crate) fn new(max_threads: usize, ports: PortNames) -> Self {
         Machine {
             dialect: Dialect::default(),
             info: MachineInfo::default(),
@@ -89,6 +92,7 @@ impl Machine {
             interfaces: Interfaces::default(),
             containers: Containers::default(),
             counters: Counters::default(),
+            ports,
             recent_exits: RecentExits::new(),
             switched_ns: Vec::new(),
             record_thread: None,

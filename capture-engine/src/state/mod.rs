@@ -15,6 +15,7 @@ pub mod k8s;
 mod load;
 pub mod machine;
 pub mod paths;
+mod save;
 pub mod thread;
 pub mod thread_table;
 pub mod tuples;

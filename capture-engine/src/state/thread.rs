@@ -108,6 +108,8 @@ pub struct Thread {
     pub caps: [u64; 3],
     /// Number of threads of the process besides the main one (main threads).
     pub nchilds: u32,
+    /// Whether anything told its ids in its own pid namespace; the host's stand in for them else.
+    pub has_namespace_ids: bool,
     /// Whether it was invented for an event of an unknown thread: most text is `<NA>`.
     pub is_fake: bool,
     /// Whether its process adopts orphans (prctl PR_SET_CHILD_SUBREAPER).
@@ -218,6 +220,7 @@ impl Thread {
             exe_file: ExeFile::default(),
             caps: [0; 3],
             nchilds: 0,
+            has_namespace_ids: true,
             is_fake: false,
             is_subreaper: false,
             cpu: CpuTimes::default(),

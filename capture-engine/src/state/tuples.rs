@@ -1,8 +1,8 @@
 //! Socket addresses and tuples: from their stored bytes, and as names.
 
 use super::fd::{Endpoint, SocketInfo};
+use crate::services::PortNames;
 use capture_common::snapshot::L4Proto;
-use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Address family numbers as stored.
@@ -118,25 +118,19 @@ pub fn unmap_pair(source: Endpoint, dest: Endpoint) -> (Endpoint, Endpoint) {
 }
 
 /// Name of a listening socket: `ip:port`, IPv6 without brackets.
-pub fn endpoint_name(end: &Endpoint) -> String {
-    format!("{}:{}", end.ip, end.port)
+pub fn endpoint_name(end: &Endpoint, proto: L4Proto, ports: PortNames) -> String {
+    format!("{}:{}", end.ip, ports.port(end.port, proto))
 }
 
 /// Name of an IP connection.
-pub fn ip_name(sock: &SocketInfo) -> String {
-    let mut out = String::new();
-    write_ip_name(sock, &mut out);
-    out
-}
-
-pub(crate) fn write_ip_name(sock: &SocketInfo, out: &mut String) {
+pub fn ip_name(sock: &SocketInfo, ports: PortNames) -> String {
     let (s, d) = (&sock.source, &sock.dest);
-    // Writing to a String cannot fail.
-    let _ = match sock.l4proto {
-        L4Proto::Tcp | L4Proto::Udp => write!(out, "{}:{}->{}:{}", s.ip, s.port, d.ip, d.port),
-        L4Proto::Icmp | L4Proto::Raw => write!(out, "{}->{}", s.ip, d.ip),
-        L4Proto::Unknown | L4Proto::Na => write!(out, "<unknown>"),
-    };
+    let port = |end: &Endpoint| ports.port(end.port, sock.l4proto);
+    match sock.l4proto {
+        L4Proto::Tcp | L4Proto::Udp => format!("{}:{}->{}:{}", s.ip, port(s), d.ip, port(d)),
+        L4Proto::Icmp | L4Proto::Raw => format!("{}->{}", s.ip, d.ip),
+        L4Proto::Unknown | L4Proto::Na => "<unknown>".to_owned(),
+    }
 }
 
 /// Name of a unix socket that has spoken: `SOURCE->DEST path`, kernel addresses in hex without
@@ -156,7 +150,8 @@ mod tests {
         let v4 = [2, 10, 0, 0, 5, 0xb3, 0x15, 93, 184, 216, 34, 80, 0];
         let Some(Tuple::Ip { source, dest }) = decode_tuple(&v4) else { panic!() };
         let sock = SocketInfo { source, dest, l4proto: L4Proto::Tcp, ..Default::default() };
-        assert_eq!(ip_name(&sock), "10.0.0.5:5555->93.184.216.34:80");
+        assert_eq!(ip_name(&sock, PortNames::Numbers), "10.0.0.5:5555->93.184.216.34:80");
+        assert_eq!(ip_name(&sock, PortNames::Services), "10.0.0.5:5555->93.184.216.34:http");
         assert_eq!(decode_tuple(&v4[..12]), None);
         assert_eq!(decode_tuple(&[]), None);
         assert_eq!(decode_tuple(&[16]), Some(Tuple::Other(16)));
@@ -168,7 +163,8 @@ mod tests {
     fn mapped_addresses_become_ipv4_only_in_pairs() {
         let mapped = |s: &str| Endpoint { ip: s.parse().unwrap(), port: 1 };
         let (a, b) = unmap_pair(mapped("::ffff:1.2.3.4"), mapped("::ffff:5.6.7.8"));
-        assert_eq!((endpoint_name(&a), endpoint_name(&b)), ("1.2.3.4:1".into(), "5.6.7.8:1".into()));
+        let name = |end| endpoint_name(end, L4Proto::Tcp, PortNames::Numbers);
+        assert_eq!((name(&a), name(&b)), ("1.2.3.4:1".into(), "5.6.7.8:1".into()));
         let (a, _) = unmap_pair(mapped("::ffff:1.2.3.4"), mapped("2001:db8::1"));
         assert!(a.ip.is_ipv6());
     }

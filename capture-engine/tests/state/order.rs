@@ -89,7 +89,7 @@ fn a_new_section_forgets_everything_but_the_count() {
 /// beyond its limits.
 #[test]
 fn strange_parameters_are_survived() {
-    let mut engine = Engine::new(Options { max_threads: 64, max_fds_per_process: 16 });
+    let mut engine = Engine::new(Options { max_threads: 64, max_fds_per_process: 16, ..Options::default() });
     engine.begin_section(&Snapshot::default());
     let fills: [&[u8]; 6] = [b"", b"\0", b"\xff\xff\xff\xff\xff\xff\xff\xff", &[0; 8], &[1; 4], &[2; 64]];
     let mut seed = 1u64;
