@@ -3,9 +3,19 @@
 //! Option letters are sysdig's, so that muscle memory works; everything new is a long option.
 //! What the options mean together is decided in [`super::plan`].
 
+use capture_engine::render::BufferFormat;
 use clap::error::ErrorKind;
+use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use std::ffi::OsString;
+
+const INPUT: &str = "Input";
+const FILTER: &str = "Filter";
+const LINES: &str = "Printing";
+const CHISELS: &str = "Chisels";
+const LISTS: &str = "Lists";
+const WRITING: &str = "Writing (with -w)";
+const LIVE: &str = "Live capture";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -31,149 +41,197 @@ that.";
     override_usage = "capture [OPTIONS] [FILTER...]"
 )]
 pub struct RawArgs {
-    /// Replay these capture files instead of watching the machine; `-` is standard input
-    #[arg(short = 'r', long = "read", alias = "readfile", value_name = "FILE")]
+    // Input
+    /// Replay these capture files instead of watching the machine; `-` is standard input. Several
+    /// are read in order of time
+    #[arg(short = 'r', long = "read", alias = "readfile", value_name = "FILE", help_heading = INPUT)]
     pub read: Vec<String>,
 
-    /// Write events to this file; `-` is standard output. zstd unless -z, --compress or a name
-    /// ending in .gz says otherwise
-    #[arg(short = 'w', long = "write", alias = "writefile", value_name = "FILE")]
-    pub write: Option<String>,
-
-    /// Compress the written file with gzip, as sysdig does
-    #[arg(short = 'z')]
-    pub gzip: bool,
-
-    /// Compression of the written file (sysdig reads gzip and none)
-    #[arg(long, value_enum, value_name = "HOW")]
-    pub compress: Option<Compress>,
-
-    /// Run a chisel instead of printing events; the word after it can be its arguments
-    #[arg(short = 'c', long = "chisel", value_name = "NAME")]
-    pub chisel: Vec<String>,
-
-    /// List the chisels (-cl does the same)
-    #[arg(long)]
-    pub list_chisels: bool,
-
-    /// List the fields of filters and formats, with -v (or -lv) their types; the words that follow
-    /// choose classes, as does --list=CLASS
-    #[arg(short = 'l', long, value_name = "CLASS", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub list: Option<String>,
-
-    /// List the fields as Markdown tables
-    #[arg(long)]
-    pub list_markdown: bool,
-
-    /// List the types of events and their parameters
-    #[arg(short = 'L', long)]
-    pub list_events: bool,
-
-    /// Bytes to keep of each buffer of a live capture (0 to 65000) [default: 80]
-    #[arg(short = 's', long, value_name = "BYTES")]
-    pub snaplen: Option<String>,
-
     /// Stop after this many events
-    #[arg(short = 'n', long = "numevents", value_name = "COUNT")]
+    #[arg(short = 'n', long = "numevents", value_name = "COUNT", help_heading = INPUT)]
     pub count: Option<String>,
 
     /// Stop this many seconds after the first event
-    #[arg(short = 'M', value_name = "SECONDS")]
+    #[arg(short = 'M', value_name = "SECONDS", help_heading = INPUT)]
     pub seconds: Option<String>,
 
-    /// Format of a line; c, k or m (-pc, -pk, -pm) choose one with container data
-    #[arg(short = 'p', long = "print", value_name = "FORMAT", allow_hyphen_values = true)]
+    /// Say on standard error how much of the files is read (always so with -r and -w)
+    #[arg(short = 'P', long, help_heading = INPUT)]
+    pub progress: bool,
+
+    // Filter
+    /// Let the filter choose what is printed, and nothing else: chisels, -w, -n and -S get every
+    /// event
+    #[arg(short = 'd', long = "displayflt", help_heading = FILTER)]
+    pub display_filter: bool,
+
+    /// Leave out the events of threads with this name; can be repeated
+    #[arg(short = 'U', long = "suppress-comm", value_name = "NAME", help_heading = FILTER)]
+    pub suppress: Vec<String>,
+
+    /// Also know the macros and lists of this Falco rule file in the filter; can be repeated, later
+    /// definitions replace earlier ones
+    #[arg(long, value_name = "FILE.yaml", help_heading = FILTER)]
+    pub macros: Vec<std::path::PathBuf>,
+
+    /// Say on standard error what in the filter is legal but probably not meant
+    #[arg(long, help_heading = FILTER)]
+    pub lint: bool,
+
+    /// Print how the filter is evaluated, and end
+    #[arg(long, help_heading = FILTER)]
+    pub explain_filter: bool,
+
+    // Lines
+    /// Format of a line; c, k or m (-pc, -pk, -pm) choose one with container data, p (-pp) prints
+    /// the default one and ends
+    #[arg(short = 'p', long = "print", value_name = "FORMAT", allow_hyphen_values = true, help_heading = LINES)]
     pub print: Option<String>,
 
     /// Time of a line: h time of day, a seconds since 1970, r since the first event, d of the
     /// call, D since the line before
-    #[arg(short = 't', long = "timetype", value_name = "TYPE")]
+    #[arg(short = 't', long = "timetype", value_name = "TYPE", help_heading = LINES)]
     pub time: Option<String>,
 
-    /// One JSON object a line
-    #[arg(short = 'j', long)]
+    /// One JSON object a line; docs/json-lines.md has its schema
+    #[arg(short = 'j', long, help_heading = LINES)]
     pub json: bool,
 
     /// Print only the text of buffers
-    #[arg(short = 'A', long)]
+    #[arg(short = 'A', long, help_heading = LINES)]
     pub print_ascii: bool,
 
     /// Print buffers in base64
-    #[arg(short = 'b', long)]
+    #[arg(short = 'b', long, help_heading = LINES)]
     pub print_base64: bool,
 
     /// Print buffers in hex
-    #[arg(short = 'x', long)]
+    #[arg(short = 'x', long, help_heading = LINES)]
     pub print_hex: bool,
 
     /// Print buffers in hex and text
-    #[arg(short = 'X', long)]
+    #[arg(short = 'X', long, help_heading = LINES)]
     pub print_hex_ascii: bool,
 
+    /// Print ports as names of services
+    #[arg(short = 'R', long, help_heading = LINES)]
+    pub resolve_ports: bool,
+
     /// Print no events
-    #[arg(short = 'q', long)]
+    #[arg(short = 'q', long, help_heading = LINES)]
     pub quiet: bool,
 
     /// Do not cut buffers at 80 characters; print statistics at the end
-    #[arg(short = 'v', long)]
+    #[arg(short = 'v', long, help_heading = LINES)]
     pub verbose: bool,
 
     /// Print a table of event types by count at the end
-    #[arg(short = 'S', long)]
+    #[arg(short = 'S', long, help_heading = LINES)]
     pub summary: bool,
 
     /// Also show internal events; live also the events of capture itself
-    #[arg(short = 'D', long)]
+    #[arg(short = 'D', long, help_heading = LINES)]
     pub debug: bool,
 
-    /// Do not record the users and groups of the machine
-    #[arg(short = 'E', long)]
-    pub exclude_users: bool,
+    /// Write out every line at once
+    #[arg(long, help_heading = LINES)]
+    pub unbuffered: bool,
+
+    // Chisels
+    /// Run a chisel instead of printing events; the word after it can be its arguments
+    #[arg(short = 'c', long = "chisel", value_name = "NAME", help_heading = CHISELS)]
+    pub chisel: Vec<String>,
+
+    /// List the chisels (-cl does the same)
+    #[arg(long, help_heading = CHISELS)]
+    pub list_chisels: bool,
+
+    // Lists
+    /// List the fields of filters and formats, with -v (or -lv) their types; the words that follow
+    /// choose classes, as does --list=CLASS
+    #[arg(short = 'l', long, value_name = "CLASS", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = LISTS)]
+    pub list: Option<String>,
+
+    /// List the fields as Markdown tables
+    #[arg(long, help_heading = LISTS)]
+    pub list_markdown: bool,
+
+    /// List the types of events and their parameters
+    #[arg(short = 'L', long, help_heading = LISTS)]
+    pub list_events: bool,
+
+    // Files that are written
+    /// Write events to this file instead of printing them; `-` is standard output. zstd unless -z,
+    /// --compress or a name ending in .gz says otherwise
+    #[arg(short = 'w', long = "write", alias = "writefile", value_name = "FILE", help_heading = WRITING)]
+    pub write: Option<String>,
+
+    /// Compress the written file with gzip, as sysdig does
+    #[arg(short = 'z', help_heading = WRITING)]
+    pub gzip: bool,
+
+    /// Compression of the written file (sysdig reads gzip and none)
+    #[arg(long, value_enum, value_name = "HOW", help_heading = WRITING)]
+    pub compress: Option<Compress>,
+
+    /// Begin a new file after this many millions of bytes: the name gets a number
+    #[arg(short = 'C', long = "file-size", value_name = "MILLIONS", help_heading = WRITING)]
+    pub file_size: Option<String>,
+
+    /// Begin a new file after this many seconds of event time. A name with % is that of strftime(3)
+    /// for the file's first event
+    #[arg(short = 'G', long = "seconds", value_name = "SECONDS", help_heading = WRITING)]
+    pub file_seconds: Option<String>,
+
+    /// Begin a new file after this many events
+    #[arg(short = 'e', long = "event-limit", value_name = "COUNT", help_heading = WRITING)]
+    pub file_events: Option<String>,
+
+    /// Keep this many files of -C, -G and -e, overwriting the oldest
+    #[arg(short = 'W', long = "limit", value_name = "COUNT", help_heading = WRITING)]
+    pub file_limit: Option<String>,
+
+    /// Number the hidden events of a filtered file, too, as sysdig's fat files do. They are there
+    /// in any case: events that did not pass the filter but that names depend on
+    #[arg(short = 'F', long = "fatfile", help_heading = WRITING)]
+    pub fat_file: bool,
 
     /// Write nothing but what the filter keeps: cut the process table, too, and leave out the
     /// hidden events that keep names right (with -r and -w)
-    #[arg(long)]
+    #[arg(long, help_heading = WRITING)]
     pub filter_proclist: bool,
 
-    /// Write out every line at once
-    #[arg(long)]
-    pub unbuffered: bool,
+    /// Do not write the users and groups of the machine
+    #[arg(short = 'E', long, help_heading = WRITING)]
+    pub exclude_users: bool,
 
-    /// Live: leave out the enter side of calls (cheapest; no latency)
-    #[arg(long)]
+    // Live
+    /// Bytes to keep of each buffer, 0 to 65000 [default: 80]. Ignored with -r
+    #[arg(short = 's', long, value_name = "BYTES", help_heading = LIVE)]
+    pub snaplen: Option<String>,
+
+    /// Leave out the enter side of calls (cheapest; no latency)
+    #[arg(long, help_heading = LIVE)]
     pub no_enter: bool,
 
-    /// Live: also record context switches
-    #[arg(long)]
+    /// Also record context switches
+    #[arg(long, help_heading = LIVE)]
     pub switches: bool,
 
-    /// Live: memory of the ring of each CPU in MiB, a power of two
-    #[arg(long, value_name = "MIB")]
+    /// Memory of the ring of each CPU in MiB, a power of two
+    #[arg(long, value_name = "MIB", help_heading = LIVE)]
     pub buffer: Option<String>,
 
-    /// Live: show the messages of the probe (needs a debug build of it, see --probe)
-    #[arg(long)]
+    /// Show the messages of the probe (needs a debug build of it, see --probe)
+    #[arg(long, help_heading = LIVE)]
     pub probe_log: bool,
 
-    /// Live: load this probe object instead of the one built in
-    #[arg(long, value_name = "FILE")]
+    /// Load this probe object instead of the one built in
+    #[arg(long, value_name = "FILE", help_heading = LIVE)]
     pub probe: Option<std::path::PathBuf>,
 
-    /// Also know the macros and lists of this Falco rule file in the filter; can be repeated, later
-    /// definitions replace earlier ones
-    #[arg(long, value_name = "FILE.yaml")]
-    pub macros: Vec<std::path::PathBuf>,
-
-    /// Say on standard error what in the filter is legal but probably not meant
-    #[arg(long)]
-    pub lint: bool,
-
-    /// Print how the filter is evaluated, and end
-    #[arg(long)]
-    pub explain_filter: bool,
-
-    /// Live: end with exit code 3 if any event was lost
-    #[arg(long)]
+    /// End with exit code 3 if any event was lost
+    #[arg(long, help_heading = LIVE)]
     pub strict: bool,
 
     /// Print the version
@@ -188,10 +246,22 @@ pub struct RawArgs {
     #[arg(value_name = "FILTER", allow_negative_numbers = true)]
     pub words: Vec<String>,
 
+    /// Forms of buffers that were asked for, in the order of the words.
+    #[arg(skip)]
+    pub buffer_forms: Vec<BufferFormat>,
+
     /// For each chisel, how many of `words` stand before it and whether one stands right after.
     #[arg(skip)]
     pub chisel_places: Vec<ChiselPlace>,
 }
+
+/// The options that choose a form of buffers.
+const BUFFER_FORMS: &[(&str, BufferFormat)] = &[
+    ("print_ascii", BufferFormat::Ascii),
+    ("print_base64", BufferFormat::Base64),
+    ("print_hex", BufferFormat::Hex),
+    ("print_hex_ascii", BufferFormat::HexAscii),
+];
 
 /// Where a `-c NAME` stands among the words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -223,6 +293,13 @@ impl RawArgs {
     {
         let matches = RawArgs::command().try_get_matches_from(words)?;
         let mut args = RawArgs::from_arg_matches(&matches)?;
+        let mut forms: Vec<(usize, BufferFormat)> = BUFFER_FORMS
+            .iter()
+            .filter(|(id, _)| matches.value_source(id) == Some(ValueSource::CommandLine))
+            .filter_map(|&(id, form)| Some((matches.index_of(id)?, form)))
+            .collect();
+        forms.sort_by_key(|&(at, _)| at);
+        args.buffer_forms = forms.into_iter().map(|(_, form)| form).collect();
         let words: Vec<usize> = matches.indices_of("words").map(Iterator::collect).unwrap_or_default();
         args.chisel_places = matches
             .indices_of("chisel")
@@ -274,6 +351,13 @@ mod tests {
         assert!(parse("-NA -r x").print_ascii);
         assert!(parse("--numev 3").count.is_some());
         assert_eq!(parse("-r x not evt.rawres < -1").words.join(" "), "not evt.rawres < -1");
+    }
+
+    #[test]
+    fn forms_of_buffers_keep_their_order() {
+        assert_eq!(parse("-X -A").buffer_forms, [BufferFormat::HexAscii, BufferFormat::Ascii]);
+        assert_eq!(parse("-bj -r x").buffer_forms, [BufferFormat::Base64]);
+        assert!(parse("-r x").buffer_forms.is_empty());
     }
 
     #[test]

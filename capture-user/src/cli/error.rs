@@ -1,6 +1,7 @@
 //! Errors of the command line, and the exit codes they end in.
 
 use capture_common::stream::StreamError;
+use capture_engine::render::BufferFormat;
 use std::io;
 
 /// What ended the run early.
@@ -9,6 +10,12 @@ pub enum CliError {
     /// Options that do not go together.
     #[error("{0}\nTry `capture --help`.")]
     Usage(String),
+    /// Two of `-A`, `-b`, `-x` and `-X`: sysdig's sentence, and its exit code.
+    #[error("you cannot specify more than one output format")]
+    TwoBufferFormats {
+        /// The one that came second.
+        second: BufferFormat,
+    },
     /// An option's value does not parse.
     #[error("{option} {value:?}: expected {expected}")]
     Value {
@@ -72,6 +79,8 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             CliError::Lost(_) => 3,
+            // Scripts may know sysdig's answer: it ends with 0 where the second one is -A or -b.
+            CliError::TwoBufferFormats { second: BufferFormat::Ascii | BufferFormat::Base64 } => 0,
             _ => 1,
         }
     }

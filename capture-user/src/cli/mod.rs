@@ -6,10 +6,13 @@
 pub mod args;
 pub mod consumers;
 pub mod error;
+mod feed;
 mod lists;
 pub mod plan;
 mod proclist;
+mod progress;
 mod report;
+pub mod rotation;
 mod same_file;
 pub mod session;
 pub mod signals;
@@ -37,7 +40,8 @@ pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Nothing is left to try if stderr is gone, too.
-            let _ = writeln!(std::io::stderr(), "capture: {error}");
+            let name = if matches!(error, CliError::TwoBufferFormats { .. }) { "" } else { "capture: " };
+            let _ = writeln!(std::io::stderr(), "{name}{error}");
             ExitCode::from(error.exit_code())
         }
     }
@@ -50,7 +54,14 @@ fn run(args: RawArgs) -> Result<(), CliError> {
     if let Some(text) = lists::asked_for(&args)? {
         return lists::print(&text);
     }
+    if args.print.as_deref() == Some("p") {
+        return report::default_format();
+    }
     let plan = Plan::new(args)?;
+    for note in &plan.notes {
+        // Nothing is left to try if stderr is gone.
+        let _ = writeln!(std::io::stderr(), "capture: note: {note}");
+    }
     if let Some(filter) = &plan.filter {
         if plan.lint {
             report::lint(filter);

@@ -4,11 +4,12 @@
 
 use super::args::{Compress, RawArgs};
 use super::error::CliError;
+use super::rotation::Rotation;
 use crate::live::source::SourceOptions;
 use crate::live::{LiveOptions, Part, ProbeOptions};
-use capture_engine::EventFilter;
 use capture_engine::format::TimeForm;
 use capture_engine::render::BufferFormat;
+use capture_engine::{EventFilter, PortNames};
 use capture_file::Compression;
 use chisels::{ArgValues, Chisel};
 use filter_lang::{FilterError, Library};
@@ -25,6 +26,16 @@ pub struct Plan {
     pub chisels: Vec<ChiselCall>,
     /// The filter.
     pub filter: Option<EventFilter>,
+    /// `-d`: the filter chooses what is printed, and nothing else.
+    pub display_filter: bool,
+    /// `-U`: names of threads whose events are left out.
+    pub suppress: Vec<String>,
+    /// `-R`: how ports print.
+    pub ports: PortNames,
+    /// Whether to say how much of the files is read.
+    pub progress: bool,
+    /// What is to be said of options that do nothing here.
+    pub notes: Vec<String>,
     /// `--lint`.
     pub lint: bool,
     /// `--explain-filter`.
@@ -50,7 +61,7 @@ pub struct Plan {
 pub enum Input {
     /// The running kernel.
     Live(LivePlan),
-    /// Files, one after another; `-` is standard input.
+    /// Files, in order of time; `-` is standard input.
     Files(Vec<String>),
 }
 
@@ -104,6 +115,12 @@ pub struct WritePlan {
     pub users: bool,
     /// Whether events that did not pass the filter but change state are kept for replay.
     pub keep_state: bool,
+    /// `-F`: whether those are numbered, too.
+    pub fat: bool,
+    /// When to begin a new file, and how it is called.
+    pub rotation: Option<Rotation>,
+    /// The files that are read meanwhile.
+    pub inputs: Vec<String>,
 }
 
 /// One `-c`.
@@ -156,8 +173,16 @@ impl Plan {
             }
         }
         let live = args.read.is_empty();
+        if !live {
+            refuse_live_options(&args)?;
+        } else if args.progress {
+            return Err(CliError::usage("the -P flag cannot be used with live captures."));
+        }
         if args.filter_proclist && (live || args.write.is_none()) {
             return Err(CliError::usage("--filter-proclist needs -r and -w"));
+        }
+        if args.filter_proclist && Rotation::is_asked(&args) {
+            return Err(CliError::usage("--filter-proclist cuts one process table: not with -C, -G or -e"));
         }
         if args.filter_proclist && filter.is_none() {
             return Err(CliError::usage("--filter-proclist needs a filter"));
@@ -172,6 +197,7 @@ impl Plan {
                 .map(|s| s.saturating_mul(1_000_000_000)),
         };
         let wanted_snaplen = chisels.iter().filter_map(|c| c.chisel.snaplen()).max();
+        Rotation::check(&args)?;
         let input = if live {
             Input::Live(live_plan(&args, wanted_snaplen)?)
         } else {
@@ -184,6 +210,11 @@ impl Plan {
             input,
             chisels,
             filter,
+            display_filter: args.display_filter,
+            suppress: args.suppress.clone(),
+            ports: if args.resolve_ports { PortNames::Services } else { PortNames::Numbers },
+            progress: args.progress || (!live && args.write.is_some()),
+            notes: idle_options(&args),
             lint: args.lint,
             explain_filter: args.explain_filter,
             summary: args.summary,
@@ -227,22 +258,22 @@ fn write_plan(args: &RawArgs, path: String) -> Result<WritePlan, CliError> {
         (Some(Compress::None), false) => Compression::None,
         (Some(_), true) => return Err(CliError::usage("-z means gzip; it contradicts --compress")),
     };
-    Ok(WritePlan { path, compression, users: !args.exclude_users, keep_state: !args.filter_proclist })
+    let rotation = Rotation::new(args, &path)?;
+    Ok(WritePlan {
+        path,
+        compression,
+        users: !args.exclude_users,
+        keep_state: !args.filter_proclist,
+        fat: args.fat_file,
+        rotation,
+        inputs: args.read.clone(),
+    })
 }
 
 fn line_plan(args: &RawArgs) -> Result<LinePlan, CliError> {
-    let chosen = [
-        (args.print_ascii, BufferFormat::Ascii),
-        (args.print_base64, BufferFormat::Base64),
-        (args.print_hex, BufferFormat::Hex),
-        (args.print_hex_ascii, BufferFormat::HexAscii),
-    ];
-    let mut chosen = chosen.into_iter().filter(|(on, _)| *on).map(|(_, format)| format);
-    let buffers = chosen.next().unwrap_or(BufferFormat::Dotted);
-    if chosen.next().is_some() {
-        return Err(CliError::usage(
-            "you cannot specify more than one output format: -A, -b, -x and -X exclude each other",
-        ));
+    let buffers = args.buffer_forms.first().copied().unwrap_or(BufferFormat::Dotted);
+    if let Some(second) = args.buffer_forms.get(1) {
+        return Err(CliError::TwoBufferFormats { second: *second });
     }
     let time = match args.time.as_deref() {
         None => TimeForm::default(),
@@ -262,7 +293,47 @@ fn line_plan(args: &RawArgs) -> Result<LinePlan, CliError> {
     })
 }
 
-fn positive(option: &'static str, what: &str, text: &str) -> Result<u64, CliError> {
+/// Options that only mean something to a live capture. sysdig's own (`-s`) are ignored with `-r`,
+/// as there; ours are refused.
+fn refuse_live_options(args: &RawArgs) -> Result<(), CliError> {
+    let given = [
+        (args.no_enter, "--no-enter"),
+        (args.switches, "--switches"),
+        (args.buffer.is_some(), "--buffer"),
+        (args.probe_log, "--probe-log"),
+        (args.probe.is_some(), "--probe"),
+        (args.strict, "--strict"),
+    ];
+    match given.into_iter().find(|(given, _)| *given) {
+        Some((_, option)) => {
+            Err(CliError::usage(format!("{option} is for live captures; -r replays what is recorded")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Options that are accepted, as sysdig accepts them, but do nothing here.
+fn idle_options(args: &RawArgs) -> Vec<String> {
+    let writing = [
+        (args.gzip, "-z"),
+        (args.compress.is_some(), "--compress"),
+        (args.file_size.is_some(), "-C"),
+        (args.file_seconds.is_some(), "-G"),
+        (args.file_events.is_some(), "-e"),
+        (args.file_limit.is_some(), "-W"),
+        (args.fat_file, "-F"),
+    ];
+    let mut notes = Vec::new();
+    if args.write.is_none() {
+        let idle = writing.into_iter().filter(|(given, _)| *given);
+        notes.extend(idle.map(|(_, option)| format!("{option} does nothing without -w")));
+    } else if args.file_limit.is_some() && !Rotation::is_asked(args) {
+        notes.push("-W does nothing without -C, -G or -e".to_owned());
+    }
+    notes
+}
+
+pub(super) fn positive(option: &'static str, what: &str, text: &str) -> Result<u64, CliError> {
     text.parse()
         .ok()
         .filter(|&n| n > 0)

@@ -3,7 +3,7 @@
 use super::error::CliError;
 use crate::live::source::LiveStats;
 use capture_engine::{Counters, EventFilter};
-use capture_file::WriteStats;
+use capture_file::{ReadStats, WriteStats};
 use std::fmt::Write as _;
 use std::io::Write as _;
 
@@ -72,6 +72,22 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// What of the events and the process table is not in the file.
+fn write_notes(out: &mut String, written: &WriteStats) {
+    if written.cut_strings > 0 {
+        let _ = writeln!(out, "cut: {} long strings of the process table", written.cut_strings);
+    }
+    if written.skipped_events > 0 {
+        let _ = writeln!(out, "not written: {} events that are no whole blocks", written.skipped_events);
+    }
+}
+
+/// `-pp`: the format of lines that no option changes.
+pub(crate) fn default_format() -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", capture_engine::format::DEFAULT).and_then(|()| out.flush()).map_err(CliError::Stdout)
+}
+
 /// The end of a live capture: events, bytes, drops, per CPU.
 pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
     let mut out = String::new();
@@ -82,9 +98,7 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
             "written: {} events, {} bytes of blocks in {} bytes of file",
             w.events, w.raw_bytes, w.file_bytes
         );
-        if w.cut_strings > 0 {
-            let _ = writeln!(out, "cut: {} long strings of the process table", w.cut_strings);
-        }
+        write_notes(&mut out, w);
     }
     let _ = writeln!(
         out,
@@ -115,18 +129,54 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
     let _ = std::io::stderr().write_all(out.as_bytes());
 }
 
-/// `-v` after a replay.
-pub(crate) fn replay_summary(events: u64, counters: &Counters) {
-    let mut out = format!("{events} events\n");
-    let notes = [
-        (counters.unknown_codes, "events of unknown types"),
-        (counters.unpaired_exits, "exits without their enter"),
-        (counters.fake_threads, "threads known by their events only"),
-    ];
-    for (count, what) in notes {
-        if count > 0 {
-            let _ = writeln!(out, "{count} {what}");
+/// What a replay counted, over all its files.
+#[derive(Debug, Default)]
+pub(crate) struct ReplayStats {
+    /// Events that passed the filter.
+    pub(crate) events: u64,
+    /// Events left out by `-U`.
+    pub(crate) suppressed: u64,
+    /// Time from start to end.
+    pub(crate) seconds: f64,
+    files: Vec<(String, Option<ReadStats>, Counters)>,
+}
+
+impl ReplayStats {
+    pub(crate) fn add(&mut self, file: &str, read: Option<ReadStats>, counters: Counters) {
+        self.files.push((file.to_owned(), read, counters));
+    }
+}
+
+/// The end of a replay: what could not be read or written is always said, the rest with `-v`.
+pub(crate) fn replay_summary(stats: &ReplayStats, written: Option<&WriteStats>, verbose: bool) {
+    let mut out = String::new();
+    if verbose {
+        // The four lines of sysdig; the first two are about its driver.
+        let _ = writeln!(out, "Driver Events:0\nDriver Drops:0\nSuppressed by Comm:{}", stats.suppressed);
+        let (events, seconds) = (stats.events, stats.seconds);
+        let rate = if seconds > 0.0 { events as f64 / seconds } else { 0.0 };
+        let _ = writeln!(out, "Elapsed time: {seconds:.3}, Captured Events: {events}, {rate:.2} eps");
+    }
+    for (file, read, counters) in &stats.files {
+        let read = read.unwrap_or_default();
+        let notes = [
+            (true, read.unreadable_events, "events could not be read and are left out"),
+            (true, read.damaged_events, "events are damaged and miss parameters"),
+            (verbose, read.unknown_blocks, "blocks of unknown types are left out"),
+            (verbose, counters.unknown_codes, "events of unknown types"),
+            (verbose, counters.unpaired_exits, "exits without their enter"),
+            (verbose, counters.fake_threads, "threads known by their events only"),
+            (verbose, counters.fds_refused, "fds of processes that have too many"),
+            (verbose, counters.bad_params, "parameters of a wrong size"),
+        ];
+        for (said, count, what) in notes {
+            if said && count > 0 {
+                let _ = writeln!(out, "{file}: {count} {what}");
+            }
         }
+    }
+    if let Some(written) = written {
+        write_notes(&mut out, written);
     }
     // As above.
     let _ = std::io::stderr().write_all(out.as_bytes());

@@ -4,6 +4,7 @@ use super::stdout::Stdout;
 use super::{Consumer, Event};
 use crate::cli::error::CliError;
 use crate::cli::plan::LinePlan;
+use capture_engine::EventFilter;
 use capture_engine::format::{self, FormatOptions, Formatter};
 use capture_engine::render::{TextOptions, Zone};
 use capture_file::WriteStats;
@@ -15,11 +16,18 @@ pub struct LineConsumer {
     formatter: Formatter,
     out: Stdout,
     internal: bool,
+    /// `-d`: chooses among the lines.
+    display: Option<EventFilter>,
 }
 
 impl LineConsumer {
     /// Compiles the format.
-    pub fn new(plan: &LinePlan, verbose: bool, internal: bool) -> Result<Self, CliError> {
+    pub fn new(
+        plan: &LinePlan,
+        verbose: bool,
+        internal: bool,
+        display: Option<EventFilter>,
+    ) -> Result<Self, CliError> {
         let text = TextOptions {
             buffer: plan.buffers,
             cut_buffers: !verbose && !plan.json,
@@ -35,16 +43,25 @@ impl LineConsumer {
             Some("m" | "mesos") => format::MESOS,
             Some(own) => own,
         };
-        let out = Stdout { unbuffered: plan.unbuffered || plan.json, ..Stdout::default() };
-        Ok(LineConsumer { formatter: Formatter::new(format, options)?, out, internal })
+        let out = Stdout { unbuffered: plan.unbuffered, ..Stdout::default() };
+        Ok(LineConsumer { formatter: Formatter::new(format, options)?, out, internal, display })
     }
 }
 
 impl Consumer for LineConsumer {
     fn event(&mut self, event: &Event<'_>) -> Result<(), CliError> {
         let applied = event.view.applied;
-        if event.matched && (applied.visible || (self.internal && applied.internal)) {
+        // As in sysdig no filter hides internal events from `-D`.
+        let internal = self.internal && applied.internal && !event.suppressed;
+        if (event.matched && applied.visible) || internal {
+            let start = self.out.buffer.len();
             self.formatter.write(&event.view, &mut self.out.buffer);
+            // The line was made first: `-t D` counts from the line before, shown or not.
+            if let Some(display) = &mut self.display
+                && !display.matches(&event.view)
+            {
+                self.out.buffer.truncate(start);
+            }
             self.out.appended()?;
         }
         Ok(())

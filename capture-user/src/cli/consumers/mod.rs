@@ -27,6 +27,8 @@ pub struct Event<'a> {
     pub at: usize,
     /// Whether it passed the filter.
     pub matched: bool,
+    /// Whether its thread's events are left out (`-U`).
+    pub suppressed: bool,
 }
 
 /// Takes events. Calls come in the order of the methods.

@@ -11,14 +11,21 @@ use std::io::Write;
 const ROWS: usize = 100;
 
 /// Counts events by direction and name and prints them at the end, most frequent first.
-#[derive(Default)]
 pub struct SummaryConsumer {
     counts: HashMap<(bool, &'static str), u64>,
+    counting: bool,
+}
+
+impl SummaryConsumer {
+    /// An empty table, which stays empty without `counting`.
+    pub fn new(counting: bool) -> Self {
+        SummaryConsumer { counts: HashMap::new(), counting }
+    }
 }
 
 impl Consumer for SummaryConsumer {
     fn event(&mut self, event: &Event<'_>) -> Result<(), CliError> {
-        if event.matched {
+        if event.matched && self.counting {
             let key = (event.view.raw.code.is_enter(), event_name(&event.view));
             *self.counts.entry(key).or_default() += 1;
         }
@@ -31,8 +38,8 @@ impl Consumer for SummaryConsumer {
         let rule = "----------------------";
         let mut text = format!("{rule}\nEvent           #Calls\n{rule}\n");
         for ((enter, name), count) in rows.into_iter().take(ROWS) {
-            let label = format!("{} {name}", if *enter { '>' } else { '<' });
-            text.push_str(&format!("{label:<16.16}{count}\n"));
+            let direction = if *enter { '>' } else { '<' };
+            text.push_str(&format!("{direction} {name:<16.16}{count}\n"));
         }
         std::io::stdout().lock().write_all(text.as_bytes()).map_err(CliError::Stdout)?;
         Ok(None)
