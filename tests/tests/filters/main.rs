@@ -1,5 +1,4 @@
 //! Filters over recorded events: as many events match as in two versions of stock sysdig.
 
-mod golden;
 mod recorded_counts;
 mod support;
