@@ -11,6 +11,7 @@ use capture_user::live::{Collector, Item, LiveOptions, Part, ProbeOptions};
 use std::{
     fs::File,
     os::fd::{AsRawFd, RawFd},
+    path::PathBuf,
     sync::mpsc,
     time::Instant,
 };
@@ -50,12 +51,15 @@ enum Kind {
     Write(usize),
 }
 
-/// Runs the benchmark; `--check` fails when a limit is broken.
+/// Runs the benchmark; `--check` fails when a limit is broken, `--probe FILE` measures another
+/// object than the built-in one.
 fn main() -> Result<()> {
-    let check = std::env::args().any(|a| a == "--check");
+    let args: Vec<String> = std::env::args().collect();
+    let check = args.iter().any(|a| a == "--check");
+    let object = args.iter().position(|a| a == "--probe").and_then(|i| args.get(i + 1)).map(PathBuf::from);
     // Snaplen above the largest write, so that 1 KB is copied whole.
     let parts = vec![Part::Exit, Part::Enter, Part::Empty];
-    let probe = ProbeOptions { snaplen: 8192, exclude_self: false, parts, ..ProbeOptions::default() };
+    let probe = ProbeOptions { snaplen: 8192, exclude_self: false, parts, object, ..ProbeOptions::default() };
     let mut collector = Collector::open(&LiveOptions { probe }).context("loading the probe")?;
     for part in [Part::Exit, Part::Enter, Part::Empty] {
         collector.probe().detach(part)?;
@@ -87,9 +91,12 @@ fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<[f6
             }
             looper.work.send(kind)?;
             let batches = loop {
-                collector.drain(&mut |item: Item<'_>| {
+                let pause = collector.drain(&mut |item: Item<'_>| {
                     std::hint::black_box(&item);
                 })?;
+                // The pace of a real capture: a consumer that polls without a pause takes the
+                // rings' cache lines away from the producer.
+                std::thread::sleep(pause);
                 match looper.done.try_recv() {
                     Ok(batches) => break batches,
                     Err(mpsc::TryRecvError::Empty) => {}
