@@ -21,12 +21,15 @@ use args::RawArgs;
 use capture_file::FileError;
 use error::CliError;
 use plan::Plan;
+use signals::StopFlag;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// The whole program: parses the words (program name first), runs, reports.
 pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
+    // First of all: from here on a signal ends the program in order.
+    let stop = StopFlag::install();
     let args = match RawArgs::parse_words(words) {
         Ok(args) => args,
         Err(error) => {
@@ -35,7 +38,7 @@ pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(args::exit_code(&error));
         }
     };
-    match run(args) {
+    match run(args, stop) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -47,7 +50,11 @@ pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run(args: RawArgs) -> Result<(), CliError> {
+fn run(args: RawArgs, stop: io::Result<StopFlag>) -> Result<(), CliError> {
+    let stop = stop.map_err(|error| CliError::Io {
+        what: "installing the handlers of SIGINT and SIGTERM".into(),
+        error,
+    })?;
     if args.list_chisels || args.chisel.iter().any(|name| name == "l") {
         return report::list_chisels();
     }
@@ -70,7 +77,7 @@ fn run(args: RawArgs) -> Result<(), CliError> {
             return report::explain(filter);
         }
     }
-    session::run(plan)
+    session::run(plan, stop)
 }
 
 /// Whether the reader of what we print or write (`-w -`, a named pipe) went away, which ends a run

@@ -17,11 +17,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// Runs the whole plan.
-pub fn run(plan: Plan) -> Result<(), CliError> {
-    let stop = StopFlag::install().map_err(|error| CliError::Io {
-        what: "installing the handlers of SIGINT and SIGTERM".into(),
-        error,
-    })?;
+pub fn run(plan: Plan, stop: StopFlag) -> Result<(), CliError> {
     let mut session = Session::new(plan, stop)?;
     let result = session.run_inputs();
     // Consumers end even after an error: what was read before it counts.
