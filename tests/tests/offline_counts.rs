@@ -16,8 +16,10 @@ const CAPTURES: &[(&str, usize, bool)] = &[
     ("test_ipv6_client.scap", 68, true),
     ("build.scap.gz", 106_314, false),
     ("dns.scap.gz", 19_929, false),
+    ("http.scap.gz", 784_227, false),
     ("kitchen.scap.gz", 2_058, false),
     ("postgres.scap.gz", 45_198, false),
+    ("redis.scap.gz", 344_343, false),
     ("shell.scap.gz", 45_514, false),
     ("tools.scap.gz", 27_597, false),
 ];
