@@ -82,8 +82,8 @@ fn opening() {
             "ino" = ino
         ]);
         let error = s.fails(libc::EFAULT, libc::SYS_openat, &[CWD, BAD, 0, 0]);
-        // Empty, not marked: readers then take the name of the exit, which is.
-        s.enter(values!["dirfd" = -100, "name" = "", "flags" = 1, "mode" = 0]);
+        // Absent, not marked: readers then take the name of the exit, which is.
+        s.enter(values!["dirfd" = -100, "name" = Vec::<u8>::new(), "flags" = 1, "mode" = 0]);
         s.exit(values![
             "fd" = error,
             "dirfd" = -100,

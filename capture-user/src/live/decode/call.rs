@@ -87,14 +87,10 @@ impl<'a> Call<'a> {
         text_of(self.sections.find(tag::STR, arg))
     }
 
-    /// Path at argument `arg` of an open's enter. One on a page that the caller has not touched yet
-    /// cannot be read there: it is empty then, not marked, because readers prefer every other text
-    /// of the enter to the exit's, which has the path.
-    pub(super) fn opened_path(&self, arg: u8) -> &'a [u8] {
-        match self.text(arg) {
-            UNREADABLE => &[],
-            path => path,
-        }
+    /// Path at argument `arg` of an open's enter, where it could be read. One on a page that the
+    /// caller has not touched yet could not.
+    pub(super) fn opened_path(&self, arg: u8) -> Option<&'a [u8]> {
+        Some(self.text(arg)).filter(|path| *path != UNREADABLE)
     }
 
     /// Text of the first section with this tag; a marked value where there is none.

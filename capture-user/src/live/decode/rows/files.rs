@@ -78,9 +78,18 @@ fn mount_flags(c: &Call<'_>) -> u64 {
     if flags & MS_MGC_MSK == MS_MGC_VAL { flags & !MS_MGC_MSK } else { flags }
 }
 
+/// An open's path at its enter. What cannot be read there is left out, not marked: readers prefer
+/// any text of the enter, even an empty one, to that of the exit, which has the path.
+fn opened_path(c: &Call<'_>, arg: u8, out: &mut Vec<u8>) {
+    if let Some(path) = c.opened_path(arg) {
+        out.extend_from_slice(path);
+        out.push(0);
+    }
+}
+
 const MODE1: Src = Num(|c| c.arg(1) & 0o7777);
-const OPENED_0: Src = Src::Text(|c| c.opened_path(0));
-const OPENED_1: Src = Src::Text(|c| c.opened_path(1));
+const OPENED_0: Src = Bytes(|c, out| opened_path(c, 0, out));
+const OPENED_1: Src = Bytes(|c, out| opened_path(c, 1, out));
 const OPEN_FLAGS_1: Src = Num(|c| flags_of(c, c.arg(1)));
 const OPEN_FLAGS_2: Src = Num(|c| flags_of(c, c.arg(2)));
 const DEV: Src = Num(dev);

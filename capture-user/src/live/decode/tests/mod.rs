@@ -105,6 +105,7 @@ fn shown(event: &RawEvent<'_>, index: usize) -> String {
     let ty = event.info().unwrap().params[index].ty;
     let bytes = event.param(index).unwrap();
     match ty {
+        T::CharBuf | T::FsPath | T::FsRelPath if bytes.is_empty() => String::new(),
         T::CharBuf | T::FsPath | T::FsRelPath => {
             assert_eq!(bytes.last(), Some(&0), "text ends in NUL");
             format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len() - 1]))
