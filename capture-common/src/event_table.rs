@@ -5,7 +5,7 @@
 //! 0.29.3 (2022, codes 0..335) and the current one of falcosecurity/libs ("head", 0..453).
 //! For a code in both, the 2022 parameters are a prefix of the head ones: same order, same sizes.
 
-pub use crate::generated::events::{EVENTS, code};
+pub use crate::generated::events::{EVENTS, OWN_PARAMS, code};
 pub use crate::generated::flag_tables;
 pub use crate::generated::names::{ERRNO, SIGNALS};
 
@@ -338,11 +338,19 @@ mod tests {
     #[test]
     fn parameter_counts_are_the_published_ones() {
         let count = |c: EventCode| (c.info().unwrap().len_2022(), c.info().unwrap().params.len());
-        assert_eq!(count(code::GENERIC_X), (1, 2));
+        assert_eq!(count(code::GENERIC_X), (1, 3));
         assert_eq!(count(code::SYSCALL_OPEN_X), (5, 6));
         assert_eq!(count(code::SYSCALL_MMAP_X), (4, 10));
         assert_eq!(count(code::SYSCALL_CLONE_20_X), (20, 21));
         assert_eq!(count(code::SYSCALL_EXECVE_19_X), (20, 31));
+    }
+
+    #[test]
+    fn own_parameters_stand_behind_the_others() {
+        for &(code, others) in OWN_PARAMS {
+            let info = code.info().unwrap();
+            assert!(others >= info.len_2022() && others < info.params.len(), "{}", info.name);
+        }
     }
 
     #[test]

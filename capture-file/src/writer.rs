@@ -4,13 +4,15 @@
 //! frame is flushed whole: after a kill the file holds everything older than that. Event blocks
 //! of version 2 are copied as they are; old ones are rewritten. The blocks are those that stock
 //! readers know (section header without options, machine info, interfaces, users, processes,
-//! fds); after the first event of a section nothing but events follows.
+//! fds); after the first event of a section nothing but events follows. Parameters of our own
+//! ([`OWN_PARAMS`]) stay in the zstd container: current libs refuse a plain or gzip file with them.
 
 use crate::FileError;
 use crate::encoder::FrameEncoder;
 use crate::meta;
 use crate::output::{Output, Target};
 use capture_common::encode::EventHead;
+use capture_common::event_table::OWN_PARAMS;
 use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSink, Snapshot};
 use std::fs::File;
@@ -113,6 +115,8 @@ pub struct Writer {
     frame: Vec<u8>,
     /// When its first block came.
     frame_began: Instant,
+    /// Whether parameters of our own may stand in the file.
+    takes_own_params: bool,
     /// Old events in their new form, before they are copied.
     rewritten: Batch,
     stats: WriteStats,
@@ -153,6 +157,7 @@ impl Writer {
             output: Output::start(file, target, encoder, options.queue_frames.max(1))?,
             frame: Vec::new(),
             frame_began: Instant::now(),
+            takes_own_params: matches!(options.compression, Compression::Zstd { .. }),
             rewritten: Batch::new(),
             stats: WriteStats::default(),
             finished: false,
@@ -182,7 +187,7 @@ impl Writer {
                 self.stats.skipped_events += 1;
                 continue;
             }
-            if entry.kind.is_old() {
+            if entry.kind.is_old() || self.has_own_params(batch, at, entry.nparams) {
                 self.copy(batch, &mut run)?;
                 self.rewrite(batch, at)?;
                 continue;
@@ -260,7 +265,17 @@ impl Writer {
         Ok(())
     }
 
-    /// Appends an event of an old block as a block of version 2.
+    /// Whether the event has parameters that this container is not to hold.
+    #[inline]
+    fn has_own_params(&self, batch: &Batch, at: usize, nparams: u16) -> bool {
+        !self.takes_own_params
+            && OWN_PARAMS.iter().any(|&(code, others)| {
+                usize::from(nparams) > others && batch.get(at).is_some_and(|event| event.code == code)
+            })
+    }
+
+    /// Appends an event of an old block, or with parameters of our own, as a block of version 2
+    /// that every reader takes.
     fn rewrite(&mut self, batch: &Batch, at: usize) -> Result<(), FileError> {
         let Some(event) = batch.get(at) else {
             self.stats.skipped_events += 1;
@@ -275,8 +290,10 @@ impl Writer {
             code: event.code,
             flags: event.flags,
         };
-        let mut encoder = rewritten.encode(head, event.nparams());
-        for param in event.params() {
+        let own = OWN_PARAMS.iter().find(|(code, _)| *code == event.code && !self.takes_own_params);
+        let nparams = own.map_or(event.nparams(), |&(_, others)| event.nparams().min(others));
+        let mut encoder = rewritten.encode(head, nparams);
+        for param in event.params().take(nparams) {
             encoder.bytes(param);
         }
         encoder.finish();

@@ -72,6 +72,12 @@ type Rewrite = fn(EventKind, &[u8], &[u8]) -> Option<Vec<u8>>;
 /// All the ways.
 pub const EXCEPTIONS: &[Exception] = &[
     Exception {
+        name: "generic result",
+        reason: "our own container keeps the result of calls without a type of their own, which has no \
+                 place in the events of sysdig",
+        rewrite: |kind, line, _| without_generic_result(kind, line).map(<[u8]>::to_vec),
+    },
+    Exception {
         name: "young call",
         reason: "calls younger than sysdig 0.29.3 are stored with call number 0, since it crashes on \
                  numbers beyond its table; the name comes from the native number behind it",
@@ -93,6 +99,20 @@ pub const EXCEPTIONS: &[Exception] = &[
         },
     },
     Exception {
+        name: "unread path",
+        reason: "an open's path on a page that the caller had not touched cannot be read at the enter; \
+                 its parameter is absent then, and sysdig 0.29.3 prints a value of another one in its place",
+        rewrite: |kind, ours, stocks| {
+            let name = |line: &[u8]| line.windows(6).position(|w| w == b" name=").map(|at| at + 6);
+            let (start, flags) = (name(ours)?, |line: &[u8]| line.windows(7).position(|w| w == b" flags="));
+            if !OPEN_ENTERS.contains(&kind.code) || !ours[start..].starts_with(b"<NA> ") {
+                return None;
+            }
+            let shown = &stocks[name(stocks)?..flags(stocks)?];
+            Some([&ours[..start], shown, &ours[flags(ours)?..]].concat())
+        },
+    },
+    Exception {
         name: "untracked fd",
         reason: "sysdig 0.29.3 does not follow the calls that make this kind of fd (epoll_create1, bpf, \
                  memfd_create, pidfd_open, ...), so it shows the bare number, or what the number was before",
@@ -107,8 +127,21 @@ pub const EXCEPTIONS: &[Exception] = &[
     },
 ];
 
+/// Enters that carry the path to open, and flags behind it.
+const OPEN_ENTERS: &[u16] = &[code::SYSCALL_OPEN_E.0, code::SYSCALL_OPENAT_2_E.0, code::SYSCALL_OPENAT2_E.0];
+
 /// The row of [`EXCEPTIONS`] that reaches further than its line.
 const MADE_ANEW: usize = EXCEPTIONS.len() - 1;
+
+/// The line of a generic call's exit up to the result that only our own container has.
+pub fn without_generic_result(kind: EventKind, line: &[u8]) -> Option<&[u8]> {
+    if kind.code != code::GENERIC_X.0 {
+        return None;
+    }
+    let body = line.strip_suffix(b" ")?;
+    let at = body.iter().rposition(|&b| b == b' ')? + 1;
+    body[at..].starts_with(b"res=").then(|| &line[..at])
+}
 
 /// Letters of the kinds of fds whose making sysdig 0.29.3 does not follow: eventpoll, bpf, memfd,
 /// pidfd, io_uring.

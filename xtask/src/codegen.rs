@@ -49,6 +49,12 @@ struct Dynamic {
     fmt: String,
 }
 
+/// Parameters behind those of an event's other schemas.
+#[derive(Deserialize)]
+struct OwnFile {
+    params: BTreeMap<String, Vec<Param>>,
+}
+
 type Pairs = Vec<(String, u32)>;
 
 #[derive(Deserialize)]
@@ -116,7 +122,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let data = common.join("data");
     let flags: FlagFile = load(&data, "flags.json")?;
     let files = [
-        ("events.rs", events(&load(&data, "events-head.json")?, &load(&data, "events-2022.json")?)?),
+        (
+            "events.rs",
+            events(
+                &load(&data, "events-head.json")?,
+                &load(&data, "events-2022.json")?,
+                &load(&data, "events-own.json")?,
+            )?,
+        ),
         ("flag_tables.rs", flag_tables(&flags)),
         ("names.rs", names(&flags.extra)),
         ("native_maps.rs", native_maps(&load(&data, "native-to-ppm.json")?)?),
@@ -273,7 +286,7 @@ fn param_list(out: &mut String, params: &[Param]) -> Result<()> {
     Ok(())
 }
 
-fn events(head: &EventFile, old: &EventFile) -> Result<String> {
+fn events(head: &EventFile, old: &EventFile, own: &OwnFile) -> Result<String> {
     let mut out = String::from(
         "use crate::event_table::{Category as C, EventCode, EventFlags, EventInfo, ParamExtra as X, ParamFormat as F, ParamInfo, ParamType as T};\n\
          use crate::generated::flag_tables as f;\n\n\
@@ -317,9 +330,22 @@ fn events(head: &EventFile, old: &EventFile) -> Result<String> {
         }
         out.push_str("    &[\n");
         param_list(&mut out, &event.params)?;
+        if let Some(more) = own.params.get(&event.symbol) {
+            param_list(&mut out, more)?;
+        }
         out.push_str("    ]),\n");
     }
-    out.push_str("];\n\n/// Codes by name.\n#[allow(missing_docs, reason = \"the table documents them\")]\npub mod code {\n    use crate::event_table::EventCode;\n");
+    let foreign: Vec<String> = (head.events.iter())
+        .filter(|event| own.params.contains_key(&event.symbol))
+        .map(|event| format!("(EventCode({}), {})", event.code, event.params.len()))
+        .collect();
+    writeln!(
+        out,
+        "];\n\n/// Events with parameters of our own, and how many stand before those.\n\
+         pub const OWN_PARAMS: &[(EventCode, usize)] = &[{}];\n",
+        foreign.join(", ")
+    )?;
+    out.push_str("/// Codes by name.\n#[allow(missing_docs, reason = \"the table documents them\")]\npub mod code {\n    use crate::event_table::EventCode;\n");
     let mut seen = BTreeSet::new();
     for event in &head.events {
         let symbol = event.symbol.strip_prefix("PPME_").unwrap_or(&event.symbol);

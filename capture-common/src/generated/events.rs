@@ -33,6 +33,7 @@ pub static EVENTS: [EventInfo; 454] = [
     &[
         p("ID", T::SyscallId, F::Dec, X::None),
         p("nativeID", T::Uint16, F::Dec, X::None),
+        p("res", T::Errno, F::Dec, X::None),
     ]),
     e(2, "open", C::File, [0x1021, 0x21], None,
     Some(&[
@@ -4386,6 +4387,9 @@ pub static EVENTS: [EventInfo; 454] = [
         p("arg5", T::Dyn, F::Dec, X::Dynamic(KEYCTL_DYNAMIC_PARAM)),
     ]),
 ];
+
+/// Events with parameters of our own, and how many stand before those.
+pub const OWN_PARAMS: &[(EventCode, usize)] = &[(EventCode(1), 2)];
 
 /// Codes by name.
 #[allow(missing_docs, reason = "the table documents them")]

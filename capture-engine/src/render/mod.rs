@@ -22,6 +22,7 @@ use capture_common::event_table::code;
 use capture_common::snapshot::Dialect;
 use capture_common::syscall_table::{ppm_sc_name, x86_64};
 use capture_common::{EventInfo, ParamInfo};
+use std::ops::Range;
 
 /// How values are shown.
 #[derive(Clone, Debug)]
@@ -68,28 +69,30 @@ fn generic_name(view: &EventView<'_>) -> &'static str {
     }
 }
 
-/// How many of the event's parameters listings show.
+/// Which of the event's parameters listings show.
 ///
 /// Files of other programs show every parameter that the table knows. In the superset form the
-/// exits repeat their enter's arguments after the parameters of 2022: those are left out.
+/// exits repeat their enter's arguments after the parameters of 2022: those are left out. Of a
+/// generic call only its result is shown, where the file has it.
 #[inline]
-pub fn shown_params(view: &EventView<'_>, info: &'static EventInfo) -> usize {
+pub fn shown_params(view: &EventView<'_>, info: &'static EventInfo) -> Range<usize> {
     if is_generic(view) {
-        return 0;
+        const RESULT: usize = 2;
+        return RESULT..view.raw.nparams().max(RESULT);
     }
     let known = info.params.len().max(info.len_2022());
     let known = match view.machine.dialect {
         Dialect::Superset if info.params_2022.is_some() => info.len_2022(),
         _ => known,
     };
-    view.raw.nparams().min(known)
+    0..view.raw.nparams().min(known)
 }
 
 /// Appends all arguments, each as `name=value` and a blank.
 pub fn push_args(out: &mut Vec<u8>, view: &EventView<'_>, options: &TextOptions) {
     let Some(info) = view.info else { return };
     let shown = shown_params(view, info);
-    for (index, bytes) in view.raw.params().take(shown).enumerate() {
+    for (index, bytes) in view.raw.params().enumerate().take(shown.end).skip(shown.start) {
         let Some(param) = info.param(index) else { return };
         out.extend_from_slice(param.name.as_bytes());
         out.push(b'=');

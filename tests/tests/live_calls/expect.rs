@@ -125,7 +125,7 @@ impl Script {
             let id = i64::from(call.stored_generic_id());
             let values = vec![("ID", V::N(id)), ("nativeID", V::N(nr))];
             self.set_enter(call.enter, values.clone());
-            self.set_exit(call.exit, values);
+            self.set_exit(call.exit, [values, vec![("res", V::N(ret))]].concat());
         } else {
             self.set_enter(call.enter, vec![]);
             self.set_exit(call.exit, vec![]);

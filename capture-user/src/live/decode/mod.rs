@@ -290,6 +290,9 @@ fn push_side(call: &Call<'_>, entry: &Entry, side: &Side, head: EventHead, batch
     let mut event = batch.encode(EventHead { code: side.code, ..head }, side.params.len());
     if entry.is_generic {
         event.u16(entry.generic_id).u16(entry.native_nr);
+        if !side.code.is_enter() {
+            event.i64(call.ret);
+        }
     } else {
         for (source, param) in side.sources.iter().zip(side.params) {
             Src::write(*source, call, param, &mut event);

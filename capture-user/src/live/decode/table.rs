@@ -192,7 +192,7 @@ mod tests {
         for (at, entry) in table.native.iter().chain(&table.ia32).chain(&table.socketcalls).enumerate() {
             if entry.is_generic {
                 assert_eq!(entry.enter.params.len(), 2);
-                assert_eq!(entry.exit.params.len(), 2);
+                assert_eq!(entry.exit.params.len(), 3);
                 assert!(usize::from(entry.generic_id) <= GENERIC_ID_MAX);
                 continue;
             }

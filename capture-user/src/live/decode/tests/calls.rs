@@ -58,7 +58,7 @@ fn text_that_is_not_there_is_marked() {
     // The exit has what an open's enter could not read yet; a mark here would hide it.
     check(
         Rec::enter(257, &[AT_FDCWD, 1]).flagged(tag::STR, 1, section_flag::FAULT, b""),
-        r#"openat(306) dirfd=-100 name="" flags=1 mode=0"#,
+        "openat(306) dirfd=-100 name= flags=1 mode=0",
     );
     check(
         Rec::exit(80, -14, &[0]).flagged(tag::STR, 0, section_flag::NULL, b""),
@@ -210,10 +210,10 @@ fn restarts_keep_their_result() {
 #[test]
 fn calls_without_an_event_of_their_own() {
     check(Rec::enter(13, &[]), "syscall(0) ID=107 nativeID=13");
-    check(Rec::exit(39, 1234, &[]), "syscall(1) ID=16 nativeID=39");
+    check(Rec::exit(39, 1234, &[]), "syscall(1) ID=16 nativeID=39 res=1234");
     // rseq is unknown to readers of 2022; 900 is unknown to all.
-    check(Rec::exit(334, 0, &[]), "syscall(1) ID=0 nativeID=334");
-    check(Rec::exit(900, -38, &[]), "syscall(1) ID=0 nativeID=900");
+    check(Rec::exit(334, 0, &[]), "syscall(1) ID=0 nativeID=334 res=0");
+    check(Rec::exit(900, -38, &[]), "syscall(1) ID=0 nativeID=900 res=-38");
 }
 
 #[test]
@@ -234,6 +234,6 @@ fn thirty_two_bit_callers() {
         Rec::exit(102, 0, &[13, 0x1000]).compat().section(tag::RAW, 1, &args),
         "shutdown(37) res=0 fd=5 how=1",
     );
-    check(Rec::exit(7, 9, &[]).compat(), "syscall(1) ID=293 nativeID=65535"); // waitpid
-    check(Rec::exit(20, 9, &[]).compat(), "syscall(1) ID=16 nativeID=39"); // getpid
+    check(Rec::exit(7, 9, &[]).compat(), "syscall(1) ID=293 nativeID=65535 res=9"); // waitpid
+    check(Rec::exit(20, 9, &[]).compat(), "syscall(1) ID=16 nativeID=39 res=9"); // getpid
 }

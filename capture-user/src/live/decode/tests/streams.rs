@@ -27,7 +27,11 @@ fn rt_sigreturn_has_no_exit() {
     let lines: Vec<String> = batch.iter().map(|e| line(&e)).collect();
     assert_eq!(
         lines,
-        ["syscall(0) ID=298 nativeID=15", "syscall(0) ID=0 nativeID=65535", "syscall(1) ID=0 nativeID=65535"]
+        [
+            "syscall(0) ID=298 nativeID=15",
+            "syscall(0) ID=0 nativeID=65535",
+            "syscall(1) ID=0 nativeID=65535 res=-38"
+        ]
     );
     assert_eq!(decoder.counts().unnumbered_exits, 2);
     assert_eq!(decoder.counts().records, 5);
