@@ -387,8 +387,7 @@ fn flag_tables(file: &FlagFile) -> String {
 fn names(extra: &Extra) -> String {
     format!(
         "\n/// Signals; the first name of a number is the one to print.\npub static SIGNALS: &[(&str, u32)] = {};\n\n\
-         /// Error numbers; the first name of a number is the one to print.\npub static ERRNO: &[(&str,
-         /// u32)] = {};\n",
+         /// Error numbers; the first name of a number is the one to print.\npub static ERRNO: &[(&str, u32)] = {};\n",
         pairs(&extra.signals),
         pairs(&extra.errno)
     )
