@@ -6,7 +6,7 @@ use crate::render::TextOptions;
 use crate::view::EventView;
 use capture_common::event_table::{EVENTS, FlagTable, ParamExtra};
 use capture_common::syscall_table::{AARCH64, PPM_SC_NAMES, X86_64};
-use capture_common::{EventFlags, EventInfo, ParamInfo, ParamType};
+use capture_common::{EventCode, EventFlags, EventInfo, ParamInfo, ParamType};
 use filter_lang::{
     Arena, ArgRule, Arity, Catalogue, Constant, Cost, FieldDef, FieldId, FieldRef, FieldType, LookupError,
     Record, TypeBounds, TypeSet, Value,
@@ -19,9 +19,14 @@ use std::sync::LazyLock;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FieldCatalogue;
 
-/// Bits of a [`FieldId`]: class, table of the class, row of the table.
-const CLASS_SHIFT: u32 = 24;
-const TABLE_SHIFT: u32 = 16;
+/// Bits of a [`FieldId`]: number of the argument's name if it names a parameter (from 1), class, table
+/// of the class, row of the table.
+const ARG_SHIFT: u32 = 16;
+const CLASS_SHIFT: u32 = 11;
+const TABLE_SHIFT: u32 = 8;
+const CLASS_MASK: u32 = 0x1f;
+const TABLE_MASK: u32 = 7;
+const ROW_MASK: u32 = 0xff;
 
 static BY_NAME: LazyLock<HashMap<&'static str, FieldId>> = LazyLock::new(|| {
     let mut ids = HashMap::new();
@@ -46,11 +51,59 @@ static TYPE_NAMES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
 static PARAM_NAMES: LazyLock<BTreeSet<&'static str>> =
     LazyLock::new(|| EVENTS.iter().flat_map(params_of).map(|p| p.name).collect());
 
+/// Where each event type has the parameter of a certain name.
+#[derive(Debug)]
+pub struct ParamPlaces {
+    name: &'static str,
+    by_code: [u8; EVENTS.len()],
+}
+
+impl ParamPlaces {
+    const NOWHERE: u8 = u8::MAX;
+
+    fn of(name: &'static str) -> ParamPlaces {
+        let mut by_code = [Self::NOWHERE; EVENTS.len()];
+        for (place, info) in by_code.iter_mut().zip(EVENTS.iter()) {
+            *place = info.param_index(name).and_then(|at| u8::try_from(at).ok()).unwrap_or(Self::NOWHERE);
+        }
+        ParamPlaces { name, by_code }
+    }
+
+    /// Index of the parameter in events of this type.
+    #[inline]
+    pub fn at(&self, event: EventCode) -> Option<usize> {
+        let &place = self.by_code.get(usize::from(event.0))?;
+        (place != Self::NOWHERE).then_some(usize::from(place))
+    }
+}
+
+/// All names of parameters, sorted: looked up once when a filter or format is compiled.
+static PARAM_PLACES: LazyLock<Vec<ParamPlaces>> =
+    LazyLock::new(|| PARAM_NAMES.iter().map(|&name| ParamPlaces::of(name)).collect());
+
+/// The places of the parameter that a field's argument names.
+#[inline]
+pub fn param_places(id: FieldId) -> Option<&'static ParamPlaces> {
+    match id.0 >> ARG_SHIFT {
+        0 => None,
+        number => PARAM_PLACES.get(number as usize - 1),
+    }
+}
+
+/// The id with the number of the parameter that its argument names, where it names one.
+fn with_param(id: FieldId, field: &Field, arg: Option<&str>) -> FieldId {
+    let Some(arg) = arg.filter(|_| matches!(field.name, "evt.arg" | "evt.rawarg")) else { return id };
+    match PARAM_PLACES.binary_search_by(|places| places.name.cmp(arg)) {
+        Ok(at) => FieldId(id.0 | (at as u32 + 1) << ARG_SHIFT),
+        Err(_) => id,
+    }
+}
+
 /// The row of a field.
 #[inline]
 pub fn field(id: FieldId) -> Option<&'static Field> {
-    let class = CLASSES.get((id.0 >> CLASS_SHIFT) as usize)?;
-    class.tables.get((id.0 >> TABLE_SHIFT & 0xff) as usize)?.get((id.0 & 0xffff) as usize)
+    let class = CLASSES.get((id.0 >> CLASS_SHIFT & CLASS_MASK) as usize)?;
+    class.tables.get((id.0 >> TABLE_SHIFT & TABLE_MASK) as usize)?.get((id.0 & ROW_MASK) as usize)
 }
 
 /// The field with this name (without argument).
@@ -68,7 +121,7 @@ impl Catalogue for FieldCatalogue {
             (_, Some(arg)) => check_arg(field, arg)?,
             (_, None) => {}
         }
-        Ok(id)
+        Ok(with_param(id, field, arg))
     }
 
     fn def(&self, field_ref: &FieldRef) -> FieldDef<'_> {
@@ -140,7 +193,9 @@ impl Catalogue for FieldCatalogue {
         match (field(field_ref.id)?.name, value) {
             ("evt.dir", Constant::Text(text)) => {
                 let enter = &**text == b">";
-                Some(TypeBounds::exactly(codes(|e| e.code.is_enter() == enter)))
+                let known = codes(|e| e.code.is_enter() == enter);
+                // Younger types have directions, too.
+                Some(TypeBounds { may: known.and_younger(), must: known })
             }
             ("evt.type", Constant::Text(text)) => Some(type_bounds(std::str::from_utf8(text).ok()?)),
             ("syscall.type", Constant::Text(text)) => {
@@ -256,7 +311,13 @@ impl Record for ShownEvent<'_> {
     #[inline]
     fn field<'a>(&'a self, field_ref: &'a FieldRef, arena: &'a Arena) -> Value<'a> {
         let Some(field) = field(field_ref.id) else { return Value::None };
-        let ctx = Ctx { view: self.view, options: self.options, arg: field_ref.arg.as_deref(), arena };
+        let ctx = Ctx {
+            view: self.view,
+            options: self.options,
+            arg: field_ref.arg.as_deref(),
+            places: param_places(field_ref.id),
+            arena,
+        };
         field.value(&ctx).unwrap_or(Value::None)
     }
 
@@ -274,7 +335,13 @@ impl Record for EventView<'_> {
     #[inline]
     fn field<'a>(&'a self, field_ref: &'a FieldRef, arena: &'a Arena) -> Value<'a> {
         let Some(field) = field(field_ref.id) else { return Value::None };
-        let ctx = Ctx { view: self, options: &FILTER_OPTIONS, arg: field_ref.arg.as_deref(), arena };
+        let ctx = Ctx {
+            view: self,
+            options: &FILTER_OPTIONS,
+            arg: field_ref.arg.as_deref(),
+            places: param_places(field_ref.id),
+            arena,
+        };
         field.value(&ctx).unwrap_or(Value::None)
     }
 
@@ -311,6 +378,24 @@ mod tests {
 
     fn types_named(name: &str, enter: bool) -> Vec<u16> {
         EVENTS.iter().filter(|e| e.name == name && e.code.is_enter() == enter).map(|e| e.code.0).collect()
+    }
+
+    #[test]
+    fn ids_hold_every_row_and_every_name() {
+        assert!(CLASSES.len() <= CLASS_MASK as usize + 1);
+        for class in CLASSES {
+            assert!(class.tables.len() <= TABLE_MASK as usize + 1);
+            assert!(class.tables.iter().all(|table| table.len() <= ROW_MASK as usize + 1));
+        }
+        assert!(fields::all().all(|f| field_named(f.name).is_some_and(|(_, found)| std::ptr::eq(found, f))));
+        for &name in PARAM_NAMES.iter() {
+            let id = FieldCatalogue.lookup("evt.arg", Some(name)).unwrap();
+            assert_eq!((field(id).unwrap().name, param_places(id).unwrap().name), ("evt.arg", name));
+            for info in EVENTS.iter() {
+                assert_eq!(param_places(id).unwrap().at(info.code), info.param_index(name), "{name}");
+            }
+        }
+        assert!(param_places(FieldCatalogue.lookup("evt.arg", Some("0")).unwrap()).is_none());
     }
 
     #[test]

@@ -12,23 +12,31 @@ use crate::state::thread::Thread;
 use crate::state::thread_table::ThreadSlot;
 use crate::state::{Text, empty_text};
 use crate::view::EventView;
-use capture_common::event_table::code;
+use capture_common::event_table::{EVENTS, code};
 use capture_common::{Category, EventCode, EventFlags, EventInfo, RawEvent, Snapshot};
 
 /// Limits of the state, so that no input makes it grow without bound.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// Most threads that are held; further ones are refused and counted.
+    /// Most threads that are held; for further ones idle ones are dropped and counted.
     pub max_threads: usize,
     /// Most fds of one process; further ones are refused and counted.
     pub max_fds_per_process: usize,
     /// How ports print in the names of sockets.
     pub ports: PortNames,
+    /// Most bytes that the fd tables of all processes take together; what goes beyond is refused, or
+    /// forgotten where a fork's table would have to be copied, and counted.
+    pub max_fd_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { max_threads: 131_072, max_fds_per_process: 65_536, ports: PortNames::Numbers }
+        Options {
+            max_threads: 131_072,
+            max_fds_per_process: 65_536,
+            max_fd_bytes: 160 << 20,
+            ports: PortNames::Numbers,
+        }
     }
 }
 
@@ -98,11 +106,15 @@ pub struct Engine {
     scratch: Vec<u8>,
 }
 
+fn new_machine(options: &Options) -> Machine {
+    Machine::new(options.max_threads, options.max_fd_bytes, options.ports)
+}
+
 impl Engine {
     /// An engine with no state; [`Engine::begin_section`] comes next.
     pub fn new(options: Options) -> Self {
         Engine {
-            machine: Machine::new(options.max_threads, options.ports),
+            machine: new_machine(&options),
             options,
             deferred: Deferred::default(),
             num: 0,
@@ -117,8 +129,8 @@ impl Engine {
 
     /// Forgets all state and starts from a snapshot. Event numbers and counters go on.
     pub fn begin_section(&mut self, snapshot: &Snapshot) {
-        let counters = self.machine.counters;
-        self.machine = Machine::new(self.options.max_threads, self.options.ports);
+        let counters = self.counters();
+        self.machine = new_machine(&self.options);
         self.machine.counters = counters;
         self.machine.load(snapshot, self.options.max_fds_per_process);
         self.deferred = Deferred::default();
@@ -133,7 +145,8 @@ impl Engine {
 
     /// What could not be done as asked so far.
     pub fn counters(&self) -> Counters {
-        self.machine.counters
+        let counters = self.machine.counters;
+        Counters { fds_forgotten: counters.fds_forgotten + self.machine.fd_budget.forgotten(), ..counters }
     }
 
     /// The event and the state around it, for printing. `applied` must be what
@@ -251,10 +264,30 @@ impl Engine {
             is_fake: true,
             ..Thread::new(raw.tid)
         };
+        parsers::reparent::make_room(&mut self.machine, &[raw.tid]);
         let slot = self.machine.threads.insert(fake)?;
         self.machine.counters.fake_threads += 1;
         Some(slot)
     }
+}
+
+/// Event types whose first parameter tells whether the call failed, by code.
+static RESULT_FIRST: [bool; EVENTS.len()] = {
+    let mut all = [false; EVENTS.len()];
+    let mut code = 0;
+    while code < all.len() {
+        all[code] = has_result_first(&EVENTS[code]);
+        code += 1;
+    }
+    all
+};
+
+const fn has_result_first(info: &EventInfo) -> bool {
+    let params = match info.params_2022 {
+        Some(params) if !params.is_empty() => params,
+        _ => info.params,
+    };
+    !params.is_empty() && matches!(params[0].name.as_bytes(), b"res" | b"fd" | b"res_or_fd")
 }
 
 /// Enter and exit bookkeeping of a thread.
@@ -290,8 +323,8 @@ fn book(
         counters.unpaired_exits += 1;
         thread.last_fd = -1;
     }
-    let result = info.param(0).filter(|p| matches!(p.name, "res" | "fd" | "res_or_fd"));
-    if let Some(value) = result.and_then(|_| raw.int(0))
+    if RESULT_FIRST[usize::from(raw.code.0)]
+        && let Some(value) = raw.int(0)
         && value < 0
     {
         applied.error = u32::try_from(value.unsigned_abs()).unwrap_or(0);

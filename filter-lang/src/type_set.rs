@@ -1,20 +1,24 @@
 //! Sets of event types: what the static analysis computes and what the evaluator tests first.
 //!
-//! A type is a small number whose meaning only the catalogue knows; codes are below [`TypeSet::CAPACITY`].
+//! A type is a small number whose meaning only the catalogue knows. Codes at or above
+//! [`TypeSet::CAPACITY`] are younger than this library: a set holds all of them or none.
 
 use std::fmt;
 
-/// A set of event type codes, 0 to 511, as a bitset.
+/// A set of event type codes: a bitset of those from 0 to 511, and whether the younger ones are in it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TypeSet([u64; 8]);
+pub struct TypeSet {
+    words: [u64; 8],
+    younger: bool,
+}
 
 impl TypeSet {
-    /// Number of distinct codes that a set can hold.
+    /// Number of distinct codes that a set can tell apart.
     pub const CAPACITY: u16 = 512;
     /// No type.
-    pub const EMPTY: TypeSet = TypeSet([0; 8]);
+    pub const EMPTY: TypeSet = TypeSet { words: [0; 8], younger: false };
     /// Every type.
-    pub const ALL: TypeSet = TypeSet([u64::MAX; 8]);
+    pub const ALL: TypeSet = TypeSet { words: [u64::MAX; 8], younger: true };
 
     /// The set with one code; codes at or above [`TypeSet::CAPACITY`] are not held.
     #[must_use]
@@ -24,9 +28,16 @@ impl TypeSet {
         set
     }
 
+    /// The set and all codes at or above [`TypeSet::CAPACITY`].
+    #[must_use]
+    pub fn and_younger(mut self) -> TypeSet {
+        self.younger = true;
+        self
+    }
+
     /// Adds a code; returns false (and changes nothing) if the code is out of range.
     pub fn insert(&mut self, code: u16) -> bool {
-        match self.0.get_mut(usize::from(code >> 6)) {
+        match self.words.get_mut(usize::from(code >> 6)) {
             Some(word) => {
                 *word |= 1 << (code & 63);
                 true
@@ -35,33 +46,40 @@ impl TypeSet {
         }
     }
 
-    /// Is the code in the set? A code out of range is in [`TypeSet::ALL`] only, so that an event type
-    /// newer than this library is never skipped by mistake.
+    /// Is the code in the set? One out of range is where the set holds the younger ones: in
+    /// [`TypeSet::ALL`] and in complements, so that an event type newer than this library is never
+    /// skipped by mistake.
     #[inline]
     #[must_use]
     pub fn contains(&self, code: u16) -> bool {
-        match self.0.get(usize::from(code >> 6)) {
+        match self.words.get(usize::from(code >> 6)) {
             Some(word) => word >> (code & 63) & 1 != 0,
-            None => *self == TypeSet::ALL,
+            None => self.younger,
         }
     }
 
     /// Codes in both sets.
     #[must_use]
     pub fn and(&self, other: &TypeSet) -> TypeSet {
-        TypeSet(std::array::from_fn(|i| self.0[i] & other.0[i]))
+        TypeSet {
+            words: std::array::from_fn(|i| self.words[i] & other.words[i]),
+            younger: self.younger && other.younger,
+        }
     }
 
     /// Codes in either set.
     #[must_use]
     pub fn or(&self, other: &TypeSet) -> TypeSet {
-        TypeSet(std::array::from_fn(|i| self.0[i] | other.0[i]))
+        TypeSet {
+            words: std::array::from_fn(|i| self.words[i] | other.words[i]),
+            younger: self.younger || other.younger,
+        }
     }
 
     /// Codes that are not in this set.
     #[must_use]
     pub fn complement(&self) -> TypeSet {
-        TypeSet(self.0.map(|word| !word))
+        TypeSet { words: self.words.map(|word| !word), younger: !self.younger }
     }
 
     /// Is the set empty?
@@ -76,13 +94,13 @@ impl TypeSet {
         *self == TypeSet::ALL
     }
 
-    /// Number of codes in the set.
+    /// Number of codes below [`TypeSet::CAPACITY`] in the set.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// The codes in ascending order.
+    /// The codes below [`TypeSet::CAPACITY`] in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> + '_ {
         (0..TypeSet::CAPACITY).filter(|&code| self.contains(code))
     }
@@ -173,10 +191,14 @@ mod tests {
     }
 
     #[test]
-    fn codes_out_of_range_are_only_in_all() {
+    fn younger_codes_are_in_all_and_in_complements() {
         let mut set = TypeSet::of(511);
         assert!(!set.insert(512));
         assert!(set.contains(511) && !set.contains(512) && TypeSet::ALL.contains(900));
         assert_eq!(set.iter().collect::<Vec<_>>(), [511]);
+        assert!(set.complement().contains(900) && !set.complement().complement().contains(900));
+        assert!(set.or(&set.complement()).is_all() && set.and(&set.complement()).is_empty());
+        assert!(TypeBounds::exactly(set).negate().may.contains(900), "not of this type");
+        assert!(set.and_younger().contains(900) && !set.contains(900));
     }
 }

@@ -120,10 +120,9 @@ pub(super) fn is_log(fd: &FdInfo) -> bool {
 
 /// Index of the parameter that the field's argument names.
 fn arg_index(c: &Ctx<'_>) -> Option<usize> {
-    let arg = c.arg?;
-    match arg.as_bytes().first() {
-        Some(b'0'..=b'9') => arg.parse().ok(),
-        _ => c.view.info?.param_index(arg),
+    match c.places {
+        Some(places) => places.at(c.view.raw.code),
+        None => c.arg?.parse().ok(),
     }
 }
 

@@ -32,6 +32,7 @@ pub use category::category_name;
 pub(crate) use event::flags_of;
 pub(crate) use fd::is_about_fd;
 
+use crate::catalogue::ParamPlaces;
 use crate::render::TextOptions;
 use crate::view::EventView;
 use filter_lang::{Arena, ArgRule, Arity, FieldType, Value};
@@ -46,6 +47,8 @@ pub struct Ctx<'a> {
     pub options: &'a TextOptions,
     /// The argument of the field, without brackets.
     pub arg: Option<&'a str>,
+    /// Where events have the parameter that the argument names, for fields whose argument does.
+    pub places: Option<&'static ParamPlaces>,
     /// Memory for values that exist nowhere.
     pub arena: &'a Arena,
 }

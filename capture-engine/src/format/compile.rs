@@ -5,9 +5,9 @@
 //! fields have no value, and `\n`, `\t`, `\e`, `\\` are what they are in C.
 
 use super::{FieldPiece, Piece};
-use crate::catalogue::{FieldCatalogue, field_named};
+use crate::catalogue::{FieldCatalogue, field_named, param_places};
 use crate::fields::{Field, Use, all};
-use filter_lang::{ArgRule, Catalogue, LookupError};
+use filter_lang::{ArgRule, Catalogue, FieldId, LookupError};
 
 /// Why a text is no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,15 +132,18 @@ fn field_piece(text: &str, position: usize) -> Result<(FieldPiece, usize), Forma
         return Err(FormatError::FilterOnly { name: field.name });
     }
     let (arg, arg_len) = argument(field, &name_text[field.name.len()..])?;
-    if let Some(arg) = arg {
-        check_argument(field, arg)?;
-    } else if field.arg == ArgRule::Required {
-        return Err(FormatError::ArgRequired { name: field.name, example: field.example });
-    }
+    let places = match arg {
+        Some(arg) => param_places(check_argument(field, arg)?),
+        None if field.arg == ArgRule::Required => {
+            return Err(FormatError::ArgRequired { name: field.name, example: field.example });
+        }
+        None => None,
+    };
     let len = field.name.len() + arg_len;
     let piece = FieldPiece {
         field,
         arg: arg.map(Into::into),
+        places,
         label: name_text[..len].into(),
         width,
         is_output_time: field.name == "evt.outputtime",
@@ -171,9 +174,9 @@ fn argument<'t>(field: &Field, text: &'t str) -> Result<(Option<&'t str>, usize)
     if end == 0 { Ok((None, 0)) } else { Ok((Some(&inner[..end]), end + 1)) }
 }
 
-fn check_argument(field: &'static Field, arg: &str) -> Result<(), FormatError> {
+fn check_argument(field: &'static Field, arg: &str) -> Result<FieldId, FormatError> {
     match FieldCatalogue.lookup(field.name, Some(arg)) {
-        Ok(_) => Ok(()),
+        Ok(id) => Ok(id),
         Err(LookupError::BadArg { reason, .. }) => {
             Err(FormatError::BadArg { name: field.name, arg: arg.to_owned(), reason })
         }

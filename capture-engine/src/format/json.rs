@@ -26,7 +26,8 @@ pub(super) fn write(formatter: &Formatter, view: &EventView<'_>, out: &mut Vec<u
             dec_u64(out, view.raw.ts_ns);
             continue;
         }
-        let ctx = Ctx { view, options, arg: piece.arg.as_deref(), arena: &formatter.arena };
+        let ctx =
+            Ctx { view, options, arg: piece.arg.as_deref(), places: piece.places, arena: &formatter.arena };
         match piece.field.value(&ctx) {
             Some(value) if value.exists() => push_json(out, value, piece, options),
             _ if formatter.tolerant => out.extend_from_slice(b"null"),

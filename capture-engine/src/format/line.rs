@@ -58,7 +58,7 @@ fn push_field(
         time.push(out, view, options);
         return true;
     }
-    let ctx = Ctx { view, options, arg: piece.arg.as_deref(), arena };
+    let ctx = Ctx { view, options, arg: piece.arg.as_deref(), places: piece.places, arena };
     match piece.field.getter {
         Getter::Text(write) => {
             let start = out.len();

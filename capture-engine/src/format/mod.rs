@@ -11,6 +11,7 @@ mod output_time;
 pub use compile::FormatError;
 pub use output_time::TimeForm;
 
+use crate::catalogue::ParamPlaces;
 use crate::fields::Field;
 use crate::render::TextOptions;
 use crate::view::EventView;
@@ -62,6 +63,7 @@ enum Piece {
 struct FieldPiece {
     field: &'static Field,
     arg: Option<Box<str>>,
+    places: Option<&'static ParamPlaces>,
     /// The name with its argument as written, for JSON.
     label: Box<str>,
     /// Exact width in characters.

@@ -32,6 +32,25 @@ pub(super) const ROWS: &[Row] = &[
     (code::ITER_TASK_FILE_MEMFD_E, |c| iterated(c, FdType::Memfd)),
     (code::ITER_TASK_FILE_DIRECTORY_E, |c| iterated(c, FdType::Directory)),
     (code::ITER_TASK_FILE_REGULAR_E, |c| iterated(c, FdType::File)),
+    (code::ITER_TASK_FILE_ANON_INODE_E, iterated_anonymous),
+];
+
+/// Types of fds by the stored numbers of `anon_inode_fd_types`. Perf events have no type of their own.
+const ANON_TYPES: &[FdType] = &[
+    FdType::Unknown,
+    FdType::Event,
+    FdType::EventPoll,
+    FdType::Inotify,
+    FdType::Signal,
+    FdType::Timer,
+    FdType::IoUring,
+    FdType::Userfault,
+    FdType::Pid,
+    FdType::Bpf,
+    FdType::Bpf,
+    FdType::Bpf,
+    FdType::Bpf,
+    FdType::Unsupported,
 ];
 
 /// Stored numbers of bpf commands that answer with an fd: BPF_MAP_CREATE, BPF_PROG_LOAD,
@@ -108,10 +127,22 @@ fn pidfd_getfd(ctx: &mut Ctx<'_>) {
     let Some(fd) = ctx.success(0) else { return };
     let (Some(pidfd), Some(target)) = (ctx.raw.int(1), ctx.raw.int(2)) else { return };
     let Some(pid) = ctx.fds().and_then(|fds| fds.get(pidfd)).map(|p| p.pid) else { return };
-    let entry = ctx.machine.threads.get(pid).and_then(|t| ctx.machine.main_thread(t).fds.get_shared(target));
+    let entry = ctx.machine.threads.get(pid).and_then(|t| ctx.machine.main_thread(t).fds.get(target));
     if let Some(entry) = entry {
-        ctx.add_fd_shared(fd, entry);
+        // The kernel sets close-on-exec on the copy.
+        let open_flags = entry.open_flags | O_CLOEXEC;
+        let copy = FdInfo { open_flags, closing_tid: -1, charged_bytes: 0, ..entry.clone() };
+        ctx.add_fd(fd, copy);
     }
+}
+
+/// fd, fd_type, path, ino_num. These fds have no name in listings, whatever the kernel calls them.
+fn iterated_anonymous(ctx: &mut Ctx<'_>) {
+    let Some(fd) = ctx.success(0) else { return };
+    let number = ctx.raw.uint(1).and_then(|ty| usize::try_from(ty).ok()).unwrap_or(0);
+    let ty = ANON_TYPES.get(number).copied().unwrap_or(FdType::Unknown);
+    let ino = ctx.raw.uint(3).unwrap_or(0);
+    ctx.add_fd(fd, FdInfo { ino, ..FdInfo::new(ty) });
 }
 
 /// An fd that was read again from the kernel after a loss.

@@ -12,13 +12,16 @@ pub(super) const ROWS: &[Row] =
 fn plain(ctx: &mut Ctx<'_>) {
     let raw = *ctx.raw;
     let text = |at| raw.text(at).unwrap_or(b"");
-    ctx.machine.containers.add_plain(text(0), raw.uint(1).unwrap_or(u64::MAX), text(2), text(3));
+    let kind = raw.uint(1).unwrap_or(u64::MAX);
+    let machine = &mut *ctx.machine;
+    machine.containers.add_plain(text(0), kind, text(2), text(3), &mut machine.counters);
     speak_for(ctx, text(0));
 }
 
 fn json(ctx: &mut Ctx<'_>) {
     let raw = *ctx.raw;
-    if let Some(id) = ctx.machine.containers.add_json(raw.text(0).unwrap_or(b"")) {
+    let machine = &mut *ctx.machine;
+    if let Some(id) = machine.containers.add_json(raw.text(0).unwrap_or(b""), &mut machine.counters) {
         speak_for(ctx, &id);
     }
 }

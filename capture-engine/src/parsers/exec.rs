@@ -4,7 +4,7 @@ use super::files::{AT_FDCWD, resolve};
 use super::{Ctx, Row, reparent};
 use crate::state::cgroups::container_of;
 use crate::state::fd::O_CLOEXEC;
-use crate::state::thread::thread_flags as flag;
+use crate::state::thread::{ExeFile, thread_flags as flag};
 use crate::state::{Text, empty_text, share_text};
 use capture_common::RawEvent;
 use capture_common::event_table::code;
@@ -131,11 +131,8 @@ fn take_newer(thread: &mut crate::Thread, raw: &RawEvent<'_>) {
     thread.vpgid = raw.int(VPGID).unwrap_or(thread.vpgid);
     thread.loginuid = number(LOGINUID).map_or(thread.loginuid, |v| v as u32);
     if let Some(bits) = number(FLAGS) {
-        let file = &mut thread.exe_file;
-        file.writable = bits & EXE_WRITABLE != 0;
-        file.upper_layer = bits & EXE_UPPER_LAYER != 0;
-        file.from_memfd = bits & EXE_FROM_MEMFD != 0;
-        file.lower_layer = bits & EXE_LOWER_LAYER != 0;
+        let ExeFile { ino, ctime_ns, mtime_ns, .. } = thread.exe_file;
+        thread.exe_file = ExeFile { ino, ctime_ns, mtime_ns, ..exe_file(bits) };
     }
     for (i, word) in thread.caps.iter_mut().enumerate() {
         *word = number(CAPS + i).unwrap_or(*word);
@@ -150,6 +147,17 @@ fn take_newer(thread: &mut crate::Thread, raw: &RawEvent<'_>) {
     thread.gid = number(GID).map_or(thread.gid, |v| v as u32);
 }
 
+/// What the `flags` parameter tells of the executable's file.
+pub(super) fn exe_file(bits: u64) -> ExeFile {
+    ExeFile {
+        writable: bits & EXE_WRITABLE != 0,
+        upper_layer: bits & EXE_UPPER_LAYER != 0,
+        from_memfd: bits & EXE_FROM_MEMFD != 0,
+        lower_layer: bits & EXE_LOWER_LAYER != 0,
+        ..ExeFile::default()
+    }
+}
+
 /// A thread that was unknown learns its process and its parent.
 fn join_process(ctx: &mut Ctx<'_>, pid: i64, ptid: i64) {
     let tid = ctx.raw.tid;
@@ -158,7 +166,7 @@ fn join_process(ctx: &mut Ctx<'_>, pid: i64, ptid: i64) {
         let mut real = thread.clone();
         real.pid = pid;
         real.vpid = pid;
-        ctx.applied.thread = reparent::insert(ctx.machine, real);
+        ctx.applied.thread = reparent::insert(ctx.machine, real, tid);
     }
     if ctx.thread().is_some_and(|t| t.ptid == -1) {
         reparent::set_parent(ctx.machine, tid, ptid);

@@ -14,16 +14,17 @@ mod descriptors;
 mod directories;
 mod exec;
 mod files;
+mod iterated;
 mod memory;
 mod messages;
 pub(crate) mod process;
-mod reparent;
+pub(crate) mod reparent;
 mod sockets;
 mod task;
 
 use crate::engine::{Applied, Deferred};
 use crate::state::fd::FdInfo;
-use crate::state::fd_table::{CANCELLED_KEY, FdTable};
+use crate::state::fd_table::{CANCELLED_KEY, FdTable, Full};
 use crate::state::machine::Machine;
 use crate::state::thread::{Entered, Thread};
 use crate::state::thread_table::ThreadSlot;
@@ -57,6 +58,7 @@ static PARSERS: [Option<Parser>; EVENTS.len()] = table(&[
     process::ROWS,
     exec::ROWS,
     task::ROWS,
+    iterated::ROWS,
     credentials::ROWS,
     memory::ROWS,
     directories::ROWS,
@@ -176,11 +178,17 @@ impl<'c> Ctx<'c> {
             return;
         }
         let named = !info.name.is_empty();
-        if let Some(old) = owner.fds.insert(fd, info)
-            && old.closing_tid >= 0
-            && old.closing_tid != tid
-        {
-            owner.fds.insert(CANCELLED_KEY, old);
+        let budget = &self.machine.fd_budget;
+        match owner.fds.insert(fd, info, budget) {
+            // Without room for its side slot a close that is under way is as good as done.
+            Ok(Some(old)) if old.closing_tid >= 0 && old.closing_tid != tid => {
+                owner.fds.insert(CANCELLED_KEY, old, budget).ok();
+            }
+            Ok(_) => {}
+            Err(Full) => {
+                self.machine.counters.fds_refused += 1;
+                return;
+            }
         }
         self.set_event_fd(fd);
         self.applied.fd_renamed = named;

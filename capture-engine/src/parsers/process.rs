@@ -193,7 +193,7 @@ fn introduce_caller(ctx: &mut Ctx<'_>, cloned: &Cloned<'_>) {
     caller.cwd = cwd_of(cloned.cwd);
     caller.is_fake = false;
     set_cgroups(&mut caller, cloned.cgroups);
-    ctx.applied.thread = reparent::insert(ctx.machine, caller);
+    ctx.applied.thread = reparent::insert(ctx.machine, caller, tid);
 }
 
 fn cwd_of(cwd: &[u8]) -> Text {
@@ -245,7 +245,7 @@ fn make_thread(ctx: &mut Ctx<'_>, c: &Cloned<'_>, tid: i64, parent: i64, ptid: i
     thread.flags = c.flags | extra_flags;
     thread.clone_ts_ns = ctx.raw.ts_ns;
     thread.pidns_init_start_ns = c.pidns_init_start_ns;
-    reparent::insert(ctx.machine, thread);
+    reparent::insert(ctx.machine, thread, ctx.raw.tid);
 }
 
 fn inherit(thread: &mut Thread, parent: &Thread, machine: &Machine, shares: bool) {

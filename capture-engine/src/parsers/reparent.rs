@@ -9,11 +9,15 @@ use crate::state::machine::Machine;
 use crate::state::thread::{Thread, thread_flags as flag};
 use crate::state::thread_table::ThreadSlot;
 
-/// Adds a thread, replacing one of the same tid.
-pub(super) fn insert(machine: &mut Machine, mut thread: Thread) -> Option<ThreadSlot> {
+/// Adds a thread, replacing one of the same tid. If there are too many an idle one goes, but not that
+/// of the event, `current`.
+pub(super) fn insert(machine: &mut Machine, mut thread: Thread, current: i64) -> Option<ThreadSlot> {
     let (tid, pid, ptid) = (thread.tid, thread.pid, thread.ptid);
     if machine.thread(tid).is_some() {
         unlink(machine, tid);
+    } else {
+        let current_pid = machine.thread(current).map_or(current, |t| t.pid);
+        make_room(machine, &[pid, ptid, current, current_pid]);
     }
     thread.children.retain(|&child| child != tid);
     let slot = machine.threads.insert(thread)?;
@@ -25,6 +29,16 @@ pub(super) fn insert(machine: &mut Machine, mut thread: Thread) -> Option<Thread
         parent.children.push(tid);
     }
     Some(slot)
+}
+
+/// Drops an idle thread if the table is full, but none of `keep`.
+pub(crate) fn make_room(machine: &mut Machine, keep: &[i64]) {
+    if machine.threads.is_full()
+        && let Some(tid) = machine.threads.idlest(keep)
+    {
+        remove(machine, tid, 0);
+        machine.counters.threads_evicted += 1;
+    }
 }
 
 /// Removes a thread; `reaper` adopts its children if it is known.

@@ -2,6 +2,7 @@
 
 use super::cgroups::ContainerKind;
 use super::k8s::{K8s, labels_of};
+use super::machine::Counters;
 use super::{Text, empty_text};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -96,8 +97,6 @@ impl Container {
 #[derive(Debug, Default)]
 pub struct Containers {
     by_id: FxHashMap<Text, Container>,
-    refused: u64,
-    malformed: u64,
 }
 
 impl Containers {
@@ -112,39 +111,36 @@ impl Containers {
         self.by_id.values()
     }
 
-    /// How many records were refused because the table was full.
-    pub fn refused(&self) -> u64 {
-        self.refused
-    }
-
-    /// How many records could not be read.
-    pub fn malformed(&self) -> u64 {
-        self.malformed
-    }
-
     /// Takes a record of the old form.
-    pub(crate) fn add_plain(&mut self, id: &[u8], kind: u64, name: &[u8], image: &[u8]) {
+    pub(crate) fn add_plain(
+        &mut self,
+        id: &[u8],
+        kind: u64,
+        name: &[u8],
+        image: &[u8],
+        counters: &mut Counters,
+    ) {
         let mut container = blank(id);
         container.kind = ContainerKind::from_number(kind);
         container.name = Text::from(name);
         container.image = Text::from(image);
-        self.insert(container);
+        self.insert(container, counters);
     }
 
     /// Takes a record in JSON; the answer is the container's id.
-    pub(crate) fn add_json(&mut self, json: &[u8]) -> Option<Text> {
+    pub(crate) fn add_json(&mut self, json: &[u8], counters: &mut Counters) -> Option<Text> {
         let Some(container) = parse(json) else {
-            self.malformed += 1;
+            counters.containers_malformed += 1;
             return None;
         };
         let id = container.id.clone();
-        self.insert(container);
+        self.insert(container, counters);
         Some(id)
     }
 
-    fn insert(&mut self, container: Container) {
+    fn insert(&mut self, container: Container, counters: &mut Counters) {
         if self.by_id.len() >= LIMIT && !self.by_id.contains_key(&container.id) {
-            self.refused += 1;
+            counters.containers_refused += 1;
             return;
         }
         self.by_id.insert(container.id.clone(), container);
@@ -220,18 +216,18 @@ mod tests {
 
     #[test]
     fn records_are_stored_by_id_and_bad_ones_counted() {
-        let mut all = Containers::default();
-        all.add_json(br#"{"container":{"id":"3ad7b26ded6d","type":7,"name":"web","image":"nginx:1.25","privileged":true,"labels":{"io.kubernetes.pod.name":"p"}}}"#);
-        all.add_json(b"{");
-        all.add_json(br#"{"container":{"id":5}}"#);
+        let (mut all, mut counters) = (Containers::default(), Counters::default());
+        all.add_json(br#"{"container":{"id":"3ad7b26ded6d","type":7,"name":"web","image":"nginx:1.25","privileged":true,"labels":{"io.kubernetes.pod.name":"p"}}}"#, &mut counters);
+        all.add_json(b"{", &mut counters);
+        all.add_json(br#"{"container":{"id":5}}"#, &mut counters);
         let web = all.get(b"3ad7b26ded6d").unwrap();
         assert_eq!(
             (&*web.name, web.kind, web.privileged),
             (&b"web"[..], Some(ContainerKind::Containerd), true)
         );
         assert_eq!(web.label(b"io.kubernetes.pod.name"), Some(&b"p"[..]));
-        assert_eq!(all.malformed(), 2);
-        all.add_plain(b"abc", 0, b"old", b"img");
+        assert_eq!(counters.containers_malformed, 2);
+        all.add_plain(b"abc", 0, b"old", b"img", &mut counters);
         assert_eq!(&*all.get(b"abc").unwrap().image, b"img");
     }
 }

@@ -32,6 +32,8 @@ pub struct FdInfo {
     pub sock: SocketInfo,
     /// The thread whose close of it was seen to begin and not yet to end; -1 none.
     pub closing_tid: i64,
+    /// What the budget of the tables was charged for it.
+    pub(crate) charged_bytes: u32,
 }
 
 /// Which side of a connection a socket is.
@@ -118,7 +120,17 @@ impl FdInfo {
             pid: -1,
             sock: SocketInfo::default(),
             closing_tid: -1,
+            charged_bytes: 0,
         }
+    }
+
+    /// What it takes of memory, roughly, in bytes.
+    pub(crate) fn cost_bytes(&self) -> usize {
+        /// Counts and length of a shared text or entry.
+        const SHARED: usize = 16;
+        let text = |text: &Text| if text.is_empty() { 0 } else { SHARED + text.len() };
+        let raw = if Text::ptr_eq(&self.name, &self.raw_name) { 0 } else { text(&self.raw_name) };
+        size_of::<FdInfo>() + SHARED + text(&self.name) + raw
     }
 
     /// The character that stands for the type in `N(<TP>NAME)`.

@@ -27,7 +27,9 @@ impl Machine {
             self.users.add_group(group.clone());
         }
         for record in &snapshot.threads {
-            self.threads.insert(thread_of(record));
+            if self.threads.insert(thread_of(record)).is_none() {
+                self.counters.threads_refused += 1;
+            }
         }
         self.count_children();
         self.link_children();
@@ -84,11 +86,11 @@ impl Machine {
         let Some(slot) = self.threads.slot(tid).map(|s| self.main_slot(s)) else { return };
         let Some(thread) = self.threads.at_mut(slot) else { return };
         for record in records {
-            if thread.fds.len() >= max_fds {
+            let room = thread.fds.len() < max_fds;
+            let info = || Arc::new(fd_of(record, self.ports));
+            if !room || thread.fds.insert(record.fd, info(), &self.fd_budget).is_err() {
                 self.counters.fds_refused += 1;
-                continue;
             }
-            thread.fds.insert(record.fd, Arc::new(fd_of(record, self.ports)));
         }
     }
 }

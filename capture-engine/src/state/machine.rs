@@ -2,7 +2,7 @@
 
 use super::containers::{Container, Containers};
 use super::fd::FdInfo;
-use super::fd_table::FdTable;
+use super::fd_table::{FdBudget, FdTable};
 use super::interfaces::Interfaces;
 use super::thread::Thread;
 use super::thread_table::{ThreadSlot, ThreadTable};
@@ -32,6 +32,7 @@ pub struct Machine {
     pub counters: Counters,
     /// How ports print in names.
     pub ports: PortNames,
+    pub(crate) fd_budget: FdBudget,
     pub(crate) recent_exits: RecentExits,
     /// Time of the last context switch of each CPU, ns; 0 where none was seen.
     pub(crate) switched_ns: Vec<u64>,
@@ -76,14 +77,43 @@ pub struct Counters {
     pub unpaired_exits: u64,
     /// Threads invented for events of unknown tids.
     pub fake_threads: u64,
-    /// Fds refused because their process has too many.
+    /// Threads dropped, idle ones first, because there were too many.
+    pub threads_evicted: u64,
+    /// Threads of a snapshot that were refused because there were too many.
+    pub threads_refused: u64,
+    /// Fds refused because their process, or the machine, has too many.
     pub fds_refused: u64,
+    /// Fds forgotten because a forked table could not be copied within the memory for fds.
+    pub fds_forgotten: u64,
+    /// Container records refused because there were too many.
+    pub containers_refused: u64,
+    /// Container records that could not be read.
+    pub containers_malformed: u64,
     /// Parameters that were missing or of a wrong size where state depends on them.
     pub bad_params: u64,
 }
 
+impl Counters {
+    /// What happened, as (how often, what), for a report: only what did happen.
+    pub fn notes(&self) -> impl Iterator<Item = (u64, &'static str)> {
+        let all = [
+            (self.unknown_codes, "events of unknown types"),
+            (self.unpaired_exits, "exits without their enter"),
+            (self.fake_threads, "threads known by their events only"),
+            (self.threads_evicted, "threads dropped, since there were too many"),
+            (self.threads_refused, "threads of the opening table refused, since there were too many"),
+            (self.fds_refused, "fds refused, since there were too many"),
+            (self.fds_forgotten, "fds of forked processes forgotten, since there were too many"),
+            (self.containers_refused, "container records refused, since there were too many"),
+            (self.containers_malformed, "container records that could not be read"),
+            (self.bad_params, "parameters missing or of a wrong size"),
+        ];
+        all.into_iter().filter(|(count, _)| *count != 0)
+    }
+}
+
 impl Machine {
-    pub(crate) fn new(max_threads: usize, ports: PortNames) -> Self {
+    pub(crate) fn new(max_threads: usize, max_fd_bytes: usize, ports: PortNames) -> Self {
         Machine {
             dialect: Dialect::default(),
             info: MachineInfo::default(),
@@ -93,6 +123,7 @@ impl Machine {
             containers: Containers::default(),
             counters: Counters::default(),
             ports,
+            fd_budget: FdBudget::new(max_fd_bytes),
             recent_exits: RecentExits::new(),
             switched_ns: Vec::new(),
             record_thread: None,

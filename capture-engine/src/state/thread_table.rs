@@ -1,9 +1,10 @@
 //! [`ThreadTable`]: threads by tid, in slots that stay valid until the thread is removed.
 //!
 //! Invariant: every tid in the index points to an occupied slot whose thread has that tid, and
-//! no more than the limit are held. Beyond it a new thread is refused and counted.
+//! no more than the limit are held. Who adds one to a full table makes room first:
+//! [`ThreadTable::idlest`].
 
-use super::thread::Thread;
+use super::thread::{Thread, thread_flags};
 use rustc_hash::FxHashMap;
 
 /// Where a thread stands in the table. Valid until the next event is applied.
@@ -17,7 +18,8 @@ pub struct ThreadTable {
     free: Vec<u32>,
     index: FxHashMap<i64, u32>,
     limit: usize,
-    refused: u64,
+    /// Where the next search for an idle thread begins.
+    hand: usize,
     /// The last thread looked up: events of one thread come in runs.
     last: (i64, u32),
 }
@@ -30,7 +32,7 @@ impl ThreadTable {
             free: Vec::new(),
             index: FxHashMap::default(),
             limit: limit.min(u32::MAX as usize - 1),
-            refused: 0,
+            hand: 0,
             last: (i64::MIN, 0),
         }
     }
@@ -45,9 +47,33 @@ impl ThreadTable {
         self.index.is_empty()
     }
 
-    /// How many threads were refused because the table was full.
-    pub fn refused(&self) -> u64 {
-        self.refused
+    /// Whether another thread would find no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.index.len() >= self.limit
+    }
+
+    /// A thread that can be spared: of some that are looked at in turn the one that has ended, or else
+    /// has been idle longest. Those in `keep` are spared that fate.
+    pub(crate) fn idlest(&mut self, keep: &[i64]) -> Option<i64> {
+        /// Threads to choose from, and slots to look at for them.
+        const CHOICE: usize = 16;
+        let looked_at = (0..self.slots.len()).map(|step| (self.hand + step) % self.slots.len());
+        let threads = looked_at.filter_map(|at| Some((at, self.slots[at].as_deref()?)));
+        let choice = threads.filter(|(_, thread)| !keep.contains(&thread.tid)).take(CHOICE);
+        let rank = |thread: &Thread| {
+            let lives = thread.flags & thread_flags::CLOSED == 0;
+            (lives, thread.last_event_ts_ns.max(thread.clone_ts_ns))
+        };
+        let (mut last, mut found) = (self.hand, None);
+        for (at, thread) in choice {
+            last = at;
+            if found.is_none_or(|best: &Thread| rank(thread) < rank(best)) {
+                found = Some(thread);
+            }
+        }
+        let tid = found.map(|thread| thread.tid);
+        self.hand = last + 1;
+        tid
     }
 
     /// The slot of a thread.
@@ -103,7 +129,7 @@ impl ThreadTable {
         self.slots.iter_mut().filter_map(|t| t.as_deref_mut()).for_each(&mut f);
     }
 
-    /// Adds a thread, replacing one of the same tid. `None`, counted, where the table is full.
+    /// Adds a thread, replacing one of the same tid. `None` where the table is full.
     pub(crate) fn insert(&mut self, thread: Thread) -> Option<ThreadSlot> {
         let tid = thread.tid;
         if let Some(slot) = self.slot(tid) {
@@ -111,7 +137,6 @@ impl ThreadTable {
             return Some(slot);
         }
         if self.index.len() >= self.limit {
-            self.refused += 1;
             return None;
         }
         let slot = match self.free.pop() {

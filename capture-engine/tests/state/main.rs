@@ -2,6 +2,8 @@
 
 mod captures;
 mod fds;
+mod iterated;
+mod limits;
 mod order;
 mod processes;
 mod sockets;

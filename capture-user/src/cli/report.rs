@@ -163,16 +163,14 @@ pub(crate) fn replay_summary(stats: &ReplayStats, written: Option<&WriteStats>, 
             (true, read.unreadable_events, "events could not be read and are left out"),
             (true, read.damaged_events, "events are damaged and miss parameters"),
             (verbose, read.unknown_blocks, "blocks of unknown types are left out"),
-            (verbose, counters.unknown_codes, "events of unknown types"),
-            (verbose, counters.unpaired_exits, "exits without their enter"),
-            (verbose, counters.fake_threads, "threads known by their events only"),
-            (verbose, counters.fds_refused, "fds of processes that have too many"),
-            (verbose, counters.bad_params, "parameters of a wrong size"),
         ];
         for (said, count, what) in notes {
             if said && count > 0 {
                 let _ = writeln!(out, "{file}: {count} {what}");
             }
+        }
+        for (count, what) in counters.notes().filter(|_| verbose) {
+            let _ = writeln!(out, "{file}: {count} {what}");
         }
     }
     if let Some(written) = written {
