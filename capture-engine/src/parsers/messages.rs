@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
     (code::SOCKET_SENDMSG_X, |c| message(c, Direction::Outgoing, 4)),
     (code::SOCKET_SENDMMSG_X, |c| message(c, Direction::Outgoing, 4)),
     (code::SOCKET_RECVFROM_X, |c| message(c, Direction::Incoming, 2)),
-    (code::SOCKET_RECVMSG_X, |c| message(c, Direction::Incoming, 3)),
+    (code::SOCKET_RECVMSG_X, receive_message),
     (code::SOCKET_RECVMMSG_X, |c| message(c, Direction::Incoming, 4)),
 ];
 
@@ -39,8 +39,16 @@ fn send_enter(ctx: &mut Ctx<'_>) {
     if tuple.is_empty() {
         return;
     }
-    // A message to an address from an fd that is not known: the socket call was lost, and only
-    // an unconnected datagram socket sends so.
+    invent_socket(ctx, tuple);
+    // Most messages repeat what the socket already knows.
+    if ctx.fd().is_some_and(takes_addresses) {
+        ctx.keep([0; 4], tuple);
+    }
+}
+
+/// A message to an address from an fd that is not known: the socket call was lost, and only an
+/// unconnected datagram socket sends so.
+fn invent_socket(ctx: &mut Ctx<'_>, tuple: &[u8]) {
     if ctx.fd().is_none()
         && ctx.applied.fd_num >= 0
         && let Some(Tuple::Ip { source, .. }) = tuples::decode_tuple(tuple)
@@ -48,10 +56,38 @@ fn send_enter(ctx: &mut Ctx<'_>) {
         let domain = if source.ip.is_ipv4() { AF_INET } else { AF_INET6 };
         super::sockets::add_socket(ctx, ctx.applied.fd_num, domain, SOCK_DGRAM, IPPROTO_UDP);
     }
-    // Most messages repeat what the socket already knows.
-    if ctx.fd().is_some_and(takes_addresses) {
-        ctx.keep([0; 4], tuple);
+}
+
+/// res, size, data, tuple, msgcontrol, fd. Fds that came with the message have their numbers there;
+/// what they refer to is not told, so what had the numbers before is stale.
+fn receive_message(ctx: &mut Ctx<'_>) {
+    let raw = *ctx.raw;
+    if !ctx.failed()
+        && let Some(main) = ctx.main_mut()
+    {
+        for fd in passed_fds(raw.param(4).unwrap_or(b"")) {
+            main.fds.remove(fd);
+        }
     }
+    message(ctx, Direction::Incoming, 3);
+}
+
+/// Numbers of the fds in the control messages of a call (cmsg(3), layout of 64-bit Linux).
+fn passed_fds(mut control: &[u8]) -> impl Iterator<Item = i64> {
+    const HEADER: usize = 16;
+    const SOL_SOCKET: u32 = 1;
+    const SCM_RIGHTS: u32 = 1;
+    let word = |bytes: &[u8], at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+    let mut fds = Vec::new();
+    while let (Some(len), Some(level), Some(ty)) = (word(control, 0), word(control, 8), word(control, 12)) {
+        let len = len as usize;
+        let Some(data) = control.get(HEADER..len) else { break };
+        if (level, ty) == (SOL_SOCKET, SCM_RIGHTS) {
+            fds.extend(data.chunks_exact(4).filter_map(|n| word(n, 0)).map(|n| i64::from(n as i32)));
+        }
+        control = control.get(len.next_multiple_of(8)..).unwrap_or(b"");
+    }
+    fds.into_iter()
 }
 
 /// Whether a message can tell a socket its addresses: TCP ones are fixed once they have a name.
@@ -60,10 +96,16 @@ fn takes_addresses(fd: &FdInfo) -> bool {
 }
 
 fn message(ctx: &mut Ctx<'_>, direction: Direction, tuple_param: usize) {
-    if ctx.failed() || !ctx.fd().is_some_and(takes_addresses) {
+    if ctx.failed() {
         return;
     }
     let raw = *ctx.raw;
+    if direction == Direction::Outgoing {
+        invent_socket(ctx, raw.param(tuple_param).unwrap_or(b""));
+    }
+    if !ctx.fd().is_some_and(takes_addresses) {
+        return;
+    }
     let from_enter;
     let mut bytes = raw.param(tuple_param).unwrap_or(b"");
     if bytes.is_empty() && direction == Direction::Outgoing {

@@ -5,8 +5,9 @@ use capture_common::event_table::code;
 
 /// Stored number of RLIMIT_NOFILE.
 const RLIMIT_NOFILE: u64 = 7;
-/// Stored number of a prctl option.
+/// Stored numbers of prctl options.
 const PR_SET_CHILD_SUBREAPER: u64 = 36;
+const PR_GET_CHILD_SUBREAPER: u64 = 37;
 
 pub(super) const ROWS: &[Row] = &[
     (code::SYSCALL_SETSID_X, setsid),
@@ -116,7 +117,7 @@ fn prctl(ctx: &mut Ctx<'_>) {
     }
     let raw = *ctx.raw;
     // A thread's new name (PR_SET_NAME) is not its process's: that is the name since exec.
-    if raw.uint(1) == Some(PR_SET_CHILD_SUBREAPER)
+    if matches!(raw.uint(1), Some(PR_SET_CHILD_SUBREAPER | PR_GET_CHILD_SUBREAPER))
         && let (Some(on), Some(main)) = (raw.int(3), ctx.main_mut())
     {
         main.is_subreaper = on != 0;

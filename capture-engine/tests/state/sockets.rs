@@ -1,6 +1,6 @@
 //! Names, roles and addresses of sockets.
 
-use crate::world::World;
+use crate::world::{O_RDONLY, World};
 use capture_common::EventCode;
 use capture_common::event_table::code;
 use capture_common::snapshot::FdType;
@@ -236,4 +236,38 @@ fn short_addresses_are_no_addresses() {
     }
     assert_eq!(w.shown(5), "<4>");
     let _: EventCode = code::SOCKET_BIND_X;
+}
+
+/// A received fd takes a number; what had it before was closed unseen.
+#[test]
+fn fds_that_come_with_a_message_make_old_entries_stale() {
+    let mut w = World::new();
+    for fd in 5..9 {
+        w.open(100, fd, "/a", O_RDONLY);
+    }
+    let mut control = Vec::new();
+    for (level, ty, words) in [(1u32, 2u32, vec![1u32, 2, 3]), (1, 1, vec![6, 8])] {
+        control.extend_from_slice(&(16 + 4 * words.len() as u64).to_le_bytes());
+        control.extend_from_slice(&level.to_le_bytes());
+        control.extend_from_slice(&ty.to_le_bytes());
+        words.iter().for_each(|word| control.extend_from_slice(&word.to_le_bytes()));
+        control.resize(control.len().next_multiple_of(8), 0);
+    }
+    control.extend_from_slice(&[255; 16]);
+    w.event(100, code::SOCKET_RECVMSG_X, 6, |e| {
+        e.i64(1).u32(1).bytes(b"x").bytes(b"").bytes(&control).i64(5);
+    });
+    let left: Vec<_> = (5..9).filter(|&fd| w.fd(100, fd).is_some()).collect();
+    assert_eq!(left, [5, 7]);
+}
+
+/// Captures of current recorders have no enters: the exit's own tuple makes the lost socket known.
+#[test]
+fn a_message_of_an_unknown_socket_makes_it_known_by_its_exit_alone() {
+    let mut w = World::new();
+    w.event(100, code::SOCKET_SENDTO_X, 5, |e| {
+        e.i64(2).bytes(b"hi").i64(9).u32(2);
+        e.bytes(&[2, 10, 0, 0, 5, 0xb3, 0x15, 10, 0, 0, 1, 53, 0]);
+    });
+    assert_eq!(w.fd_name(100, 9), "10.0.0.5:5555->10.0.0.1:53");
 }
