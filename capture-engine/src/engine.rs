@@ -174,11 +174,15 @@ impl Engine {
             internal: false,
             speaks_for_container: false,
             prev_ts_ns: 0,
-            first_ts_ns: *self.first_ts_ns.get_or_insert(raw.ts_ns),
+            first_ts_ns: self.first_ts_ns.unwrap_or(raw.ts_ns),
             slice_ns: 0,
             fd_renamed: false,
             prev_shown_ts_ns: self.shown_ts_ns,
         };
+        if !is_metadata(raw.code) {
+            // Metadata are told ahead of their time.
+            self.first_ts_ns.get_or_insert(raw.ts_ns);
+        }
         let Some(info) = raw.info() else {
             self.machine.counters.unknown_codes += 1;
             return applied;

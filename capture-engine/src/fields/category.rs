@@ -65,7 +65,7 @@ fn of_fd(view: &EventView<'_>) -> Category {
 /// does stock sysdig, and filters are written with both.
 pub const fn category_name(category: Category) -> &'static str {
     match category {
-        Category::Unknown | Category::IoRead | Category::IoWrite => "unknown",
+        Category::Unknown | Category::IoRead | Category::IoWrite | Category::Internal => "unknown",
         Category::Other => "other",
         Category::File => "file",
         Category::Net => "net",
@@ -80,7 +80,6 @@ pub const fn category_name(category: Category) -> &'static str {
         Category::Time => "time",
         Category::Wait => "wait",
         Category::Scheduler => "scheduler",
-        Category::Internal => "internal",
     }
 }
 

@@ -65,7 +65,7 @@ pub(super) static FIELDS: &[Field] = &[
     value("evt.is_syslog", Bool, "whether the event writes to /dev/log", "evt.is_syslog=true",
         |c| Some(Value::Bool(has(c.view, EventFlags::WRITES_TO_FD)
             && c.view.fd().is_some_and(is_log)))),
-    text("evt.abspath", "absolute path of a call that takes a directory fd; evt.abspath.src and evt.abspath.dst where there are two", "evt.abspath.src=/etc/passwd",
+    text("evt.abspath", "absolute path of a call that takes a directory fd, on exits; evt.abspath.src and evt.abspath.dst where there are two", "evt.abspath.src=/etc/passwd",
         absolute_path).arg(ArgRule::Optional),
     value("evt.is_open_read", Bool, "whether an open asks for reading", "evt.is_open_read=true and fd.name startswith /etc",
         |c| Some(Value::Bool(open_flags(c.view).is_some_and(|f| f & O_RDONLY != 0)))),
@@ -127,17 +127,25 @@ fn arg_index(c: &Ctx<'_>) -> Option<usize> {
 }
 
 fn raw_arg<'a>(c: &Ctx<'a>) -> Option<Value<'a>> {
-    let (_, param, bytes) = crate::render::arg(c.view, arg_index(c)?)?;
+    let at = arg_index(c)?;
+    let (_, param, bytes) = crate::render::arg(c.view, at)?;
     use ParamType as T;
     Some(match param.ty {
         T::CharBuf | T::FsPath | T::FsRelPath => Value::Str(until_nul(bytes)),
         T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::Errno | T::Fd | T::Fd32 | T::Pid | T::Pid32 => {
             Value::Int(read_int(bytes)?)
         }
+        // mmap's address is a negative number where the call failed.
+        T::Uint64 if is_result(c, at) => Value::Int(read_int(bytes)?),
         T::Dyn => Value::Int(read_int(bytes.get(1..)?)?),
         ty if ty.fixed_size().is_some_and(|size| size <= 8) => Value::Uint(read_uint(bytes)?),
         _ => Value::Bytes(bytes),
     })
+}
+
+/// Whether current tables know a parameter as a call's result.
+fn is_result(c: &Ctx<'_>, at: usize) -> bool {
+    c.view.info.and_then(|info| info.params.get(at)).is_some_and(|p| p.ty == ParamType::Errno)
 }
 
 /// The return value of an exit: its parameter `res`, or `fd` where the call makes one.
@@ -176,6 +184,9 @@ pub(crate) fn moved_bytes(view: &EventView<'_>) -> Option<u64> {
 }
 
 fn absolute_path(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
+    if c.view.raw.code.is_enter() {
+        return false;
+    }
     let wanted = match c.arg {
         None | Some("src") => 0,
         Some("dst") => 1,

@@ -76,8 +76,7 @@ fn error_area(view: &EventView<'_>) -> Option<Category> {
 }
 
 fn moved<'a>(c: &Ctx<'a>, direction: Option<EventFlags>, area: Option<Category>) -> Option<Value<'a>> {
-    let either = EventFlags(IN.0 | OUT.0);
-    let counts = has(c.view, direction.unwrap_or(either))
+    let counts = direction.is_none_or(|direction| has(c.view, direction))
         && area.is_none_or(|area| category::of(c.view) == Some(area));
     if counts { Some(Value::Uint(moved_bytes(c.view)?)) } else { None }
 }

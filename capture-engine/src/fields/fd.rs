@@ -61,9 +61,10 @@ pub(super) static FIELDS: &[Field] = &[
     value("fd.sockfamily", Str, "ip or unix", "fd.sockfamily=unix",
         |c| { let fd = fd(c)?; if fd.is_ip() { Some(Value::text("ip")) } else if fd.is_unix() { Some(Value::text("unix")) } else { None } }),
     value("fd.is_server", Bool, "whether the socket is on the server's side", "fd.is_server=true", |c| flag(is_server(c, fd(c)?))),
-    value("fd.connected", Bool, "whether the socket is connected", "fd.connected=false", |c| flag(fd(c)?.sock.state == ConnState::Connected)),
-    text("fd.uid", "id of the thread and number of the fd in one", "-p '%fd.uid'",
-        |c, out| match (fd(c), c.view.thread()) {
+    value("fd.connected", Bool, "whether the socket is connected, or about to be", "fd.connected=false",
+        |c| flag(matches!(fd(c)?.sock.state, ConnState::Connected | ConnState::Pending))),
+    text("fd.uid", "id of the thread and number of the fd in one, -1 for none yet", "-p '%fd.uid'",
+        |c, out| match (about_fd(c), c.view.thread()) {
             (Some(_), Some(thread)) => { dec_i64(out, thread.tid); dec_i64(out, c.view.applied.fd_num); true }
             _ => false,
         }),

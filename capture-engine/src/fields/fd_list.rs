@@ -10,8 +10,8 @@ use capture_common::ParamType;
 pub(super) static FIELDS: &[Field] = &[
     text("fdlist.nums", "numbers of the fds in the list, joined by commas", "fdlist.nums contains 4",
         |c, out| list(c, out, |out, fd, _| { dec_i64(out, fd); true })),
-    text("fdlist.names", "names of the fds in the list", "fdlist.names contains /dev",
-        |c, out| list(c, out, |out, _, info| info.map(|i| push_fd_name(out, i)).is_some())),
+    text("fdlist.names", "names of the fds in the list, <NA> for those without", "fdlist.names contains /dev",
+        |c, out| list(c, out, |out, _, info| { push_name(out, info); true })),
     text("fdlist.cips", "addresses of the clients of the sockets in the list", "fdlist.cips contains 10.0.0.1",
         |c, out| list(c, out, |out, _, info| socket(info).map(|i| super::fd::push_end(out, i.sock.source.ip)).is_some())),
     text("fdlist.sips", "addresses of the servers of the sockets in the list", "fdlist.sips contains 10.0.0.1",
@@ -21,6 +21,16 @@ pub(super) static FIELDS: &[Field] = &[
     text("fdlist.sports", "ports of the servers of the sockets in the list", "fdlist.sports contains 443",
         |c, out| list(c, out, |out, _, info| socket(info).map(|i| dec_u64(out, u64::from(i.sock.dest.port))).is_some())),
 ];
+
+fn push_name(out: &mut Vec<u8>, info: Option<&FdInfo>) {
+    let start = out.len();
+    if let Some(info) = info {
+        push_fd_name(out, info);
+    }
+    if out.len() == start {
+        out.extend_from_slice(b"<NA>");
+    }
+}
 
 fn socket(info: Option<&FdInfo>) -> Option<&FdInfo> {
     info.filter(|i| i.is_ip_stream() && !i.sock.dest.is_unset())

@@ -20,7 +20,12 @@ pub(super) static FIELDS: &[Field] = &[
     text("proc.cmdline", "name and arguments", "proc.cmdline contains 'curl http'",
         |c, out| push(c.view.thread(), |t| push_command_line(out, &t.comm, t))),
     text("proc.exeline", "the program as it was called, and its arguments", "proc.exeline contains ./run",
-        |c, out| push(c.view.thread(), |t| push_command_line(out, &t.exe, t))),
+        |c, out| push(c.view.thread(), |t| {
+            out.extend_from_slice(&t.exe);
+            // The blank is there without arguments, too, as filters of stock tools have it.
+            out.push(b' ');
+            push_joined(out, &t.args_raw, b' ');
+        })),
     value("proc.cmdnargs", Uint, "number of arguments", "proc.cmdnargs>20", |c| uint(c.view.thread()?.args().count() as u64)),
     value("proc.cmdlenargs", Uint, "length of all arguments in bytes, without the blanks between them", "proc.cmdlenargs>1000",
         |c| uint(c.view.thread()?.args().map(|a| a.len() as u64).sum())),

@@ -33,7 +33,7 @@ fn memory<'a>(c: &Ctx<'a>, of: fn(&Thread) -> u32, unit: u64) -> Option<Value<'a
 }
 
 fn cgroups(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {
-    let Some(thread) = c.view.thread() else { return false };
+    let Some(thread) = c.view.thread().filter(|t| !t.cgroups_raw.is_empty()) else { return false };
     for (i, (name, path)) in thread.cgroups().enumerate() {
         if i != 0 {
             out.push(b' ');

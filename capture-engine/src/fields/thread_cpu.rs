@@ -3,6 +3,7 @@
 
 use super::proc::uint;
 use super::{Ctx, Field, Print, value};
+use crate::state::thread::CpuTimes;
 use capture_common::event_table::code;
 use filter_lang::FieldType::{Double, RelTime};
 use filter_lang::Value;
@@ -27,7 +28,13 @@ fn used<'a>(c: &Ctx<'_>, user: bool, system: bool) -> Option<Value<'a>> {
     if c.view.raw.code != code::PROCINFO_E {
         return None;
     }
-    let since = c.view.thread()?.cpu_since_before;
-    let ticks = if user { since.user } else { 0 } + if system { since.system } else { 0 };
-    Some(Value::Double(ticks.min(MOST) as f64))
+    let thread = c.view.thread()?;
+    let sum = |times: CpuTimes| {
+        let user = if user { times.user } else { 0 };
+        user.saturating_add(if system { times.system } else { 0 })
+    };
+    let (now, before) = (sum(thread.cpu), sum(thread.cpu_before));
+    // The first figure is no difference.
+    let ticks = if before == 0 { 0 } else { now.saturating_sub(before).min(MOST) };
+    Some(Value::Double(ticks as f64))
 }

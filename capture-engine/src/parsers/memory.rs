@@ -62,11 +62,6 @@ fn slice(ctx: &mut Ctx<'_>) {
 fn procinfo(ctx: &mut Ctx<'_>) {
     let (Some(user), Some(system)) = (ctx.raw.uint(0), ctx.raw.uint(1)) else { return };
     if let Some(thread) = ctx.thread_mut() {
-        let before = std::mem::replace(&mut thread.cpu, CpuTimes { user, system });
-        thread.cpu_since_before = if before == CpuTimes::default() {
-            before
-        } else {
-            CpuTimes { user: user.saturating_sub(before.user), system: system.saturating_sub(before.system) }
-        };
+        thread.cpu_before = std::mem::replace(&mut thread.cpu, CpuTimes { user, system });
     }
 }

@@ -116,8 +116,8 @@ pub struct Thread {
     pub is_subreaper: bool,
     /// User and system CPU as the last `procinfo` event had them, ns; 0 none.
     pub cpu: CpuTimes,
-    /// How much they grew from the `procinfo` event before to the last; 0 at the first.
-    pub cpu_since_before: CpuTimes,
+    /// The same as of the `procinfo` event before the last; 0 none.
+    pub cpu_before: CpuTimes,
     /// CPU time by the context switches seen, ns.
     pub exec_ns: u64,
     /// Open files (main threads; empty otherwise).
@@ -224,7 +224,7 @@ impl Thread {
             is_fake: false,
             is_subreaper: false,
             cpu: CpuTimes::default(),
-            cpu_since_before: CpuTimes::default(),
+            cpu_before: CpuTimes::default(),
             exec_ns: 0,
             fds: FdTable::default(),
             last_code: None,
