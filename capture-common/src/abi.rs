@@ -98,6 +98,8 @@ pub mod kind {
     /// Records were lost in this lane just here: [`LossFixed`](super::LossFixed). Header time is
     /// that of the record that follows; tid and pid are 0.
     pub const LOSS: u8 = 7;
+    /// `signal_deliver`, in the thread that gets the signal: [`SignalFixed`](super::SignalFixed).
+    pub const SIGNAL: u8 = 8;
 }
 
 /// Bits of [`RecordHeader::flags`].
@@ -206,6 +208,20 @@ SwitchFixed: 40 {
     min_flt: u64,
     /// Memory of the process.
     mm: MmInfo,
+}}
+
+wire_struct! {
+/// Fixed part of a SIGNAL record, from the signal's `kernel_siginfo`; all but the number are 0 for
+/// one that the kernel sends without.
+SignalFixed: 16 {
+    /// Number of the signal.
+    signal: u32,
+    /// `si_code`: above 0 from the kernel, else from a process.
+    code: u32,
+    /// First word of `_sifields`: the sender for signals of processes and for SIGCHLD.
+    sender: u32,
+    /// 0.
+    reserved: u32,
 }}
 
 wire_struct! {

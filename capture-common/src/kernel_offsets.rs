@@ -57,6 +57,8 @@ macro_rules! kernel_offsets {
             S_TTY: "signal_struct" ["tty"] required;
             S_NOFILE: "signal_struct" ["rlim[7].rlim_cur"] required;
             S_SUBREAPER: "signal_struct" ["is_child_subreaper"] required;
+            SI_CODE: "kernel_siginfo" ["si_code"] required;
+            SI_PID: "kernel_siginfo" ["_sifields._kill._pid"] required;
             TTY_INDEX: "tty_struct" ["index"] required;
             TTY_DRIVER: "tty_struct" ["driver"] required;
             TTYD_MAJOR: "tty_driver" ["major"] required;

@@ -1,15 +1,16 @@
-//! Programs on the scheduler's tracepoints: exec, fork, exit and (when attached) context switches.
+//! Programs on the tracepoints of the scheduler and of signals: exec, fork, exit, delivered signals
+//! and (when attached) context switches.
 
 use crate::{
     config::ro,
-    read::{Ctx, arg, ld4, ld8, plain, probe4, probe8, st4, st8, untrusted},
+    read::{Ctx, arg, cast, current, k4, ld4, ld8, plain, probe4, probe8, st4, st8, untrusted},
     ring::{self, Class, Record, body, head, lanes},
     task,
 };
 use aya_ebpf::helpers::generated as helper;
 use capture_common::abi::{
-    ExecFixed, ForkFixed, LaneHead, ProcExitFixed, RecordHeader, STR_MAX, SwitchFixed, kind, section_flag,
-    tag,
+    ExecFixed, ForkFixed, LaneHead, ProcExitFixed, RecordHeader, STR_MAX, SignalFixed, SwitchFixed, kind,
+    section_flag, tag,
 };
 use core::mem::offset_of;
 
@@ -148,5 +149,20 @@ pub fn capture_switch(ctx: Ctx) -> i32 {
     st8(record.start, FIXED + offset_of!(SwitchFixed, min_flt), ld8(prev, ro!(T_MIN_FLT)));
     task::fill_mm(record.start, FIXED + offset_of!(SwitchFixed, mm), prev);
     record.publish((FIXED + SwitchFixed::LEN_BYTES) as u64);
+    0
+}
+
+/// tp_btf signal_deliver(sig, info, ka), in the thread that gets the signal.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/signal_deliver")]
+pub fn capture_signal(ctx: Ctx) -> i32 {
+    let Some(record) = begin(kind::SIGNAL, untrusted(current()), false) else { return 0 };
+    // Null for signals without one (include/linux/sched/signal.h, SEND_SIG_NOINFO): reads as 0.
+    let info = cast(arg(ctx, 1), ro!(ID_SIGINFO));
+    st4(record.start, FIXED + offset_of!(SignalFixed, signal), arg(ctx, 0) as u32);
+    st4(record.start, FIXED + offset_of!(SignalFixed, code), k4(info, ro!(SI_CODE)));
+    st4(record.start, FIXED + offset_of!(SignalFixed, sender), k4(info, ro!(SI_PID)));
+    st4(record.start, FIXED + offset_of!(SignalFixed, reserved), 0);
+    record.publish((FIXED + SignalFixed::LEN_BYTES) as u64);
     0
 }

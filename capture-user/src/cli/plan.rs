@@ -89,7 +89,7 @@ pub struct LivePlan {
 impl LivePlan {
     /// The same for the collector.
     pub fn source_options(&self) -> SourceOptions {
-        let mut parts = vec![Part::Exec, Part::Fork, Part::ProcExit, Part::Exit];
+        let mut parts = vec![Part::Exec, Part::Fork, Part::ProcExit, Part::Signal, Part::Exit];
         parts.extend(self.enter.then_some(Part::Enter));
         parts.extend(self.switches.then_some(Part::Switch));
         let probe = ProbeOptions {

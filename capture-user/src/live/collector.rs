@@ -255,9 +255,16 @@ impl Collector {
     /// The first of: a program that cannot be detached, and what [`Collector::drain`] fails of.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Item<'_>)) -> Result<(), LiveError> {
         let mut result = Ok(());
-        for part in
-            [Part::Enter, Part::Exit, Part::Switch, Part::Exec, Part::Fork, Part::ProcExit, Part::Empty]
-        {
+        for part in [
+            Part::Enter,
+            Part::Exit,
+            Part::Signal,
+            Part::Switch,
+            Part::Exec,
+            Part::Fork,
+            Part::ProcExit,
+            Part::Empty,
+        ] {
             result = result.and(self.probe.detach(part));
         }
         // Programs that still run finish within microseconds, as a rule.

@@ -23,6 +23,8 @@ pub enum Part {
     Fork,
     /// Thread exit records.
     ProcExit,
+    /// Records of delivered signals.
+    Signal,
     /// Context switch records.
     Switch,
     /// An exit program with nothing in it: the floor of benchmarks.
@@ -38,6 +40,7 @@ impl Part {
             Self::Exec => ("capture_exec", "sched_process_exec"),
             Self::Fork => ("capture_fork", "sched_process_fork"),
             Self::ProcExit => ("capture_proc_exit", "sched_process_exit"),
+            Self::Signal => ("capture_signal", "signal_deliver"),
             Self::Switch => ("capture_switch", "sched_switch"),
             Self::Empty => ("capture_empty", "sys_exit"),
         }
@@ -89,7 +92,7 @@ pub struct ProbeOptions {
 
 impl Default for ProbeOptions {
     fn default() -> Self {
-        let parts = vec![Part::Exec, Part::Fork, Part::ProcExit, Part::Exit, Part::Enter];
+        let parts = vec![Part::Exec, Part::Fork, Part::ProcExit, Part::Signal, Part::Exit, Part::Enter];
         Self { snaplen: 80, ring_bytes: None, exclude_self: true, parts, object: None, log: false }
     }
 }

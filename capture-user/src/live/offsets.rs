@@ -52,6 +52,7 @@ const REGISTERS: &[(&str, &str)] = &[
 const CASTS: &[(&str, &str)] = &[
     ("ID_TASK", "task_struct"),
     ("ID_FILE", "file"),
+    ("ID_SIGINFO", "kernel_siginfo"),
     ("ID_SOCKET", "socket"),
     ("ID_UNIX_SOCK", "unix_sock"),
     ("ID_INET_SOCK", "inet_sock"),

@@ -1,8 +1,12 @@
 //! Memory, waiting, signals, identities.
 
-use crate::expect::{BAD, Script, V, mut_ptr, ptr};
+use crate::expect::{BAD, Script, V, mut_ptr, ptr, raw};
 use crate::recorder::{gettid, record};
 use crate::values;
+use capture_common::event_table::code;
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
 
 #[test]
 fn mappings() {
@@ -110,6 +114,61 @@ fn signals() {
         return;
     };
     script.verify(&recording);
+}
+
+/// A shell that ends with 3 when `signal` reaches it, and says when it is ready for that.
+fn trapping(signal: &str, set_timer: bool) -> Child {
+    let script = format!("trap 'exit 3' {signal}; echo; while :; do sleep 0.02; done");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).stdout(Stdio::piped());
+    // SAFETY: setitimer is a plain system call, and the timer outlives the exec.
+    unsafe {
+        command.pre_exec(move || {
+            let mut timer: libc::itimerval = std::mem::zeroed();
+            timer.it_value.tv_sec = i64::from(set_timer);
+            libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut());
+            Ok(())
+        });
+    }
+    let mut child = command.spawn().expect("starts");
+    child.stdout.as_mut().expect("piped").read_exact(&mut [0]).expect("is ready");
+    child
+}
+
+#[test]
+fn delivered_signals() {
+    let own = i64::from(std::process::id());
+    let Some((children, recording)) = record("delivered_signals", || {
+        let mut killed = Command::new("sleep").arg("10").spawn().expect("starts");
+        killed.kill().expect("is there");
+        let asked = trapping("TERM", false);
+        raw(libc::SYS_kill, &[u64::from(asked.id()), libc::SIGTERM as u64]);
+        let aborted = Command::new("sh").args(["-c", "kill -ABRT $$"]).spawn().expect("starts");
+        let itself = i64::from(aborted.id());
+        let children = [
+            // The kernel hands out SIGKILL without what came with it.
+            (killed, 0, libc::SIGKILL),
+            (asked, own, libc::SIGTERM),
+            (trapping("ALRM", true), 0, libc::SIGALRM),
+            (aborted, itself, libc::SIGABRT),
+        ];
+        children.map(|(mut child, sender, signal)| {
+            let status = child.wait().expect("ends");
+            assert!(status.code() == Some(3) || status.signal() == Some(signal), "{status}");
+            (i64::from(child.id()), sender, i64::from(signal))
+        })
+    }) else {
+        return;
+    };
+    for (pid, sender, signal) in children {
+        let events = recording.of(pid);
+        let delivered: Vec<_> = (events.iter().filter(|e| e.code == code::SIGNALDELIVER_E))
+            .map(|e| (e.int(0), e.int(1), e.uint(2)))
+            // The shells' own children end, too.
+            .filter(|(_, _, signal)| *signal != Some(libc::SIGCHLD as u64))
+            .collect();
+        assert_eq!(delivered, [(Some(sender), Some(pid), Some(signal as u64))], "child {pid}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::source::number;
 use crate::live::{Loss, LossCause};
-use capture_common::abi::{LossFixed, ProcExitFixed, RecordHeader, SwitchFixed};
+use capture_common::abi::{LossFixed, ProcExitFixed, RecordHeader, SignalFixed, SwitchFixed};
 use capture_common::batch::Batch;
 use capture_common::encode::EventHead;
 use capture_common::event_table::code;
@@ -44,6 +44,18 @@ pub(super) fn push_switch(switch: &SwitchFixed, head: EventHead, batch: &mut Bat
         u64::from(mm.vm_swap_kb),
     ];
     push_numbers(batch, EventHead { code: code::SCHEDSWITCH_6_E, ..head }, &values);
+}
+
+/// signaldeliver: who sent what to whom; the sender is 0 where there is none.
+pub(super) fn push_signal(signal: &SignalFixed, header: &RecordHeader, head: EventHead, batch: &mut Batch) {
+    const SIGCHLD: u32 = 17;
+    // si_code of timers (SI_TIMER), whose first word is the timer's id.
+    const TIMER: i32 = -2;
+    let code = signal.code as i32;
+    let has_sender = (code <= 0 && code != TIMER) || signal.signal == SIGCHLD;
+    let sender = if has_sender { u64::from(signal.sender) } else { 0 };
+    let values = [sender, u64::from(header.pid), u64::from(signal.signal)];
+    push_numbers(batch, EventHead { code: code::SIGNALDELIVER_E, ..head }, &values);
 }
 
 /// What is known of a loss. Times are ns since 1970.

@@ -33,7 +33,7 @@ use super::Loss;
 use call::Call;
 use capture_common::abi::{
     EnterFixed, ExecFixed, ExitFixed, ForkFixed, LossFixed, NR_NONE, ProcExitFixed, RecordHeader, RecordView,
-    Sections, SwitchFixed, kind, tag,
+    Sections, SignalFixed, SwitchFixed, kind, tag,
 };
 use capture_common::batch::Batch;
 use capture_common::encode::EventHead;
@@ -180,6 +180,10 @@ impl Decoder {
             kind::SWITCH => {
                 let (fixed, _) = record.split::<SwitchFixed>()?;
                 marks::push_switch(&fixed, head, batch);
+            }
+            kind::SIGNAL => {
+                let (fixed, _) = record.split::<SignalFixed>()?;
+                marks::push_signal(&fixed, header, head, batch);
             }
             kind::LOSS => {
                 let (fixed, _) = record.split::<LossFixed>()?;
