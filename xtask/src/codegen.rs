@@ -53,6 +53,8 @@ struct Dynamic {
 #[derive(Deserialize)]
 struct OwnFile {
     params: BTreeMap<String, Vec<Param>>,
+    /// Names of enters that the other tables leave unused, by code.
+    enters: BTreeMap<u16, String>,
 }
 
 type Pairs = Vec<(String, u32)>;
@@ -286,6 +288,9 @@ fn param_list(out: &mut String, params: &[Param]) -> Result<()> {
     Ok(())
 }
 
+/// The flag of unused codes (`EF_UNUSED`).
+const UNUSED: u32 = 0x40;
+
 fn events(head: &EventFile, old: &EventFile, own: &OwnFile) -> Result<String> {
     let mut out = String::from(
         "use crate::event_table::{Category as C, EventCode, EventFlags, EventInfo, ParamExtra as X, ParamFormat as F, ParamInfo, ParamType as T};\n\
@@ -313,11 +318,14 @@ fn events(head: &EventFile, old: &EventFile, own: &OwnFile) -> Result<String> {
             _ => "None".to_string(),
         };
         let name = was.map_or(&event.name, |w| &w.name);
+        let own_name = own.enters.get(&event.code);
+        let name = own_name.unwrap_or(name);
+        let unused = if own_name.is_some() { UNUSED } else { 0 };
         writeln!(
             out,
             "    e({i}, {name:?}, C::{}, [{:#x}, {:#x}], {fd_param},",
             category_name(event)?,
-            event.flags_value,
+            event.flags_value & !unused,
             was.map_or(0, |w| w.flags_value)
         )?;
         match was {

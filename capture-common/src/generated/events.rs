@@ -4360,7 +4360,7 @@ pub static EVENTS: [EventInfo; 454] = [
     None,
     &[
     ]),
-    e(450, "NA", C::Unknown, [0x40, 0x0], None,
+    e(450, "close_range", C::Unknown, [0x0, 0x0], None,
     None,
     &[
     ]),
@@ -4372,7 +4372,7 @@ pub static EVENTS: [EventInfo; 454] = [
         p("last", T::Uint32, F::Dec, X::None),
         p("flags", T::Flags32, F::Hex, X::Flags(&f::CLOSE_RANGE_FLAGS)),
     ]),
-    e(452, "NA", C::Unknown, [0x40, 0x0], None,
+    e(452, "keyctl", C::Unknown, [0x0, 0x0], None,
     None,
     &[
     ]),
