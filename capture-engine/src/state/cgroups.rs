@@ -1,7 +1,7 @@
 //! Control groups of a thread, and the container id that their paths tell.
 //!
-//! The rules are rows: which prefix and suffix enclose the id in the last part of a path, for
-//! the engines in the order in which they are tried.
+//! The rules are rows: which prefix and suffix enclose the id in one part of a path. Parts are
+//! tried from the last to the first, so that the innermost container is found.
 
 /// Container engines by the number that container metadata use for them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ const FULL_ID_LEN: usize = 64;
 /// Digits of the id that is reported.
 const SHORT_ID_LEN: usize = 12;
 
-/// A path ends in `prefix`, 64 hexadecimal digits, `suffix`.
+/// The last part of a path is `prefix`, 64 hexadecimal digits, `suffix`.
 struct HexRule {
     kind: ContainerKind,
     prefix: &'static [u8],
@@ -79,9 +79,7 @@ const fn hex(kind: ContainerKind, prefix: &'static [u8], suffix: &'static [u8]) 
     HexRule { kind, prefix, suffix }
 }
 
-/// In the order of trial; the bare form last, since every other one with a slash would match it.
 const HEX_RULES: &[HexRule] = &[
-    hex(ContainerKind::Podman, b"/libpod-", b".scope/container"),
     hex(ContainerKind::Podman, b"/libpod-", b".scope"),
     hex(ContainerKind::Podman, b"/libpod-", b""),
     hex(ContainerKind::Docker, b"/docker-", b".scope"),
@@ -89,27 +87,78 @@ const HEX_RULES: &[HexRule] = &[
     hex(ContainerKind::Crio, b"/crio-", b""),
     hex(ContainerKind::Cri, b"/cri-containerd-", b".scope"),
     hex(ContainerKind::Cri, b":cri-containerd:", b""),
-    hex(ContainerKind::Docker, b"/", b""),
+    hex(ContainerKind::Containerd, b"/nerdctl-", b".scope"),
 ];
 
-/// Engines whose path holds the container's name: what comes before it; the name ends at the
-/// next slash.
-const NAME_RULES: &[(ContainerKind, &[u8])] = &[
-    (ContainerKind::Lxc, b"/lxc.payload."),
-    (ContainerKind::Lxc, b"/lxc.payload/"),
-    (ContainerKind::Lxc, b"/lxc/"),
-    (ContainerKind::LibvirtLxc, b"/libvirt/lxc/"),
+/// Whose container a part of bare 64 digits is, by what stands before it anywhere in the path;
+/// docker's where nothing does.
+const BARE_PARENTS: &[(ContainerKind, &[u8])] = &[
+    (ContainerKind::Cri, b"/kubepods"),
+    (ContainerKind::Containerd, b"/default/"),
+    (ContainerKind::Podman, b"/podman-"),
 ];
+
+/// Engines whose path holds the container's name: what the part begins and ends with.
+struct NameRule {
+    kind: ContainerKind,
+    /// The whole path before the last part must end in this.
+    parent: &'static [u8],
+    prefix: &'static [u8],
+    suffix: &'static [u8],
+}
+
+const fn name(
+    kind: ContainerKind,
+    parent: &'static [u8],
+    prefix: &'static [u8],
+    suffix: &'static [u8],
+) -> NameRule {
+    NameRule { kind, parent, prefix, suffix }
+}
+
+const NAME_RULES: &[NameRule] = &[
+    name(ContainerKind::Lxc, b"", b"lxc.payload.", b""),
+    name(ContainerKind::Lxc, b"/lxc.payload", b"", b""),
+    name(ContainerKind::LibvirtLxc, b"/libvirt/lxc", b"", b""),
+    name(ContainerKind::Lxc, b"/lxc", b"", b""),
+    name(ContainerKind::LibvirtLxc, b"", b"", b".libvirt-lxc"),
+    name(ContainerKind::LibvirtLxc, b"", b"machine-lxc\\x2d", b".scope"),
+    name(ContainerKind::Bpm, b"", b"bpm-", b".scope"),
+    name(ContainerKind::Bpm, b"", b"bpm-", b""),
+    // systemd-nspawn, by machined's scope or by the unit template. Other machines of machined
+    // have a first word of their own (`machine-qemu`, `machine-libpod_pod`).
+    name(ContainerKind::Custom, b"/machine.slice", b"machine-", b".scope"),
+    name(ContainerKind::Custom, b"/machine.slice", b"systemd-nspawn@", b".service"),
+];
+
+/// Machines of machined that are no containers.
+const NO_CONTAINERS: &[&[u8]] = &[b"qemu\\x2d", b"libpod"];
+
+/// A container as its cgroups tell it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Located<'a> {
+    /// The engine, guessed by the form of the path.
+    pub kind: ContainerKind,
+    /// The id as reported: the first 12 digits, or the name of a container without digits.
+    pub id: &'a [u8],
+    /// All 64 digits, or the name.
+    pub full_id: &'a [u8],
+}
 
 /// The container that a set of cgroups names: (kind guessed, id).
 pub fn container_of(cgroups_raw: &[u8]) -> Option<(ContainerKind, &[u8])> {
+    locate(cgroups_raw).map(|found| (found.kind, found.id))
+}
+
+/// The container that a set of cgroups names; the innermost, where one runs in another.
+pub fn locate(cgroups_raw: &[u8]) -> Option<Located<'_>> {
     // A cgroup v2 host gives the same path for every subsystem: look at each once only.
     let mut before: &[u8] = b"";
     for (_, path) in entries(cgroups_raw) {
         if path == before || path == b"/" {
             continue;
         }
-        if let Some(found) = container_of_path(path) {
+        if let Some(found) = locate_in(path) {
             return Some(found);
         }
         before = path;
@@ -117,33 +166,59 @@ pub fn container_of(cgroups_raw: &[u8]) -> Option<(ContainerKind, &[u8])> {
     None
 }
 
-fn container_of_path(path: &[u8]) -> Option<(ContainerKind, &[u8])> {
-    for rule in HEX_RULES {
-        if let Some(id) = match_hex(path, rule) {
-            return Some((rule.kind, &id[..SHORT_ID_LEN]));
-        }
-    }
-    for &(kind, prefix) in NAME_RULES {
-        let Some(at) = find(path, prefix) else { continue };
-        let name = path[at + prefix.len()..].split(|&b| b == b'/').next().unwrap_or(b"");
-        if !name.is_empty() {
-            return Some((kind, name));
-        }
-    }
-    let last = path.rsplit(|&b| b == b'/').next().unwrap_or(b"");
-    if let Some(name) = last.strip_suffix(b".libvirt-lxc").filter(|n| !n.is_empty()) {
-        return Some((ContainerKind::LibvirtLxc, name));
-    }
-    let bpm = last.strip_prefix(b"bpm-")?;
-    let bpm = bpm.strip_suffix(b".scope").unwrap_or(bpm);
-    if bpm.is_empty() { None } else { Some((ContainerKind::Bpm, bpm)) }
+/// The container that a folder of a cgroup file system is of, wherever that is mounted.
+pub fn container_in_folder(path: &[u8]) -> Option<Located<'_>> {
+    locate_in(path)
 }
 
-fn match_hex<'a>(path: &'a [u8], rule: &HexRule) -> Option<&'a [u8]> {
-    let rest = path.strip_suffix(rule.suffix)?;
-    let id_at = rest.len().checked_sub(FULL_ID_LEN)?;
-    let (before, id) = rest.split_at(id_at);
-    (before.ends_with(rule.prefix) && id.iter().all(u8::is_ascii_hexdigit)).then_some(id)
+/// A container may have cgroups of its own below the one that names it (an init system inside,
+/// the `container` part of crun): from the last part of the path to the first.
+fn locate_in(path: &[u8]) -> Option<Located<'_>> {
+    let mut rest = path;
+    while let Some(at) = rest.iter().rposition(|&b| b == b'/') {
+        if let Some(found) = match_part(&rest[..at], &rest[at..]) {
+            return Some(found);
+        }
+        rest = &rest[..at];
+    }
+    None
+}
+
+/// `part` is one part of a path with its slash, `parent` all before it.
+fn match_part<'a>(parent: &[u8], part: &'a [u8]) -> Option<Located<'a>> {
+    let by_hex = HEX_RULES.iter().find_map(|rule| Some((rule.kind, match_hex(part, rule)?)));
+    let bare = || {
+        let id = part.get(1..).filter(|id| is_full_id(id))?;
+        // A pod's own folder stands above its containers'.
+        let kind = BARE_PARENTS
+            .iter()
+            .find(|(_, mark)| find(parent, mark).is_some() || parent == &mark[..mark.len() - 1]);
+        (!parent.ends_with(b"/libpod_parent")).then(|| (kind.map_or(ContainerKind::Docker, |k| k.0), id))
+    };
+    if let Some((kind, full_id)) = by_hex.or_else(bare) {
+        return Some(Located { kind, id: &full_id[..SHORT_ID_LEN], full_id });
+    }
+    let part = part.get(1..)?;
+    // What `ctr run` makes: the namespace, then a name.
+    if parent == b"/default" && !part.is_empty() {
+        return Some(Located { kind: ContainerKind::Containerd, id: part, full_id: part });
+    }
+    NAME_RULES.iter().find_map(|rule| {
+        let name = part.strip_prefix(rule.prefix)?.strip_suffix(rule.suffix)?;
+        let fits = parent.ends_with(rule.parent) && !name.is_empty();
+        let fits = fits && !NO_CONTAINERS.iter().any(|no| name.starts_with(no));
+        fits.then_some(Located { kind: rule.kind, id: name, full_id: name })
+    })
+}
+
+fn match_hex<'a>(part: &'a [u8], rule: &HexRule) -> Option<&'a [u8]> {
+    let rest = part.strip_suffix(rule.suffix)?;
+    let (before, id) = rest.split_at(rest.len().checked_sub(FULL_ID_LEN)?);
+    (before.ends_with(rule.prefix) && is_full_id(id)).then_some(id)
+}
+
+fn is_full_id(text: &[u8]) -> bool {
+    text.len() == FULL_ID_LEN && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -169,43 +244,4 @@ fn subsystem_name(name: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de487c3601e";
-
-    fn check(path: &str, expected: Option<(ContainerKind, &str)>) {
-        let raw = format!("cpuset=/\0cpu_cgroup={}\0", path.replace("ID", ID));
-        let found = container_of(raw.as_bytes()).map(|(k, id)| (k, std::str::from_utf8(id).unwrap()));
-        assert_eq!(found, expected, "{path}");
-    }
-
-    #[test]
-    fn ids_are_found_in_the_forms_of_every_engine() {
-        let short = &ID[..12];
-        check("/docker/ID", Some((ContainerKind::Docker, short)));
-        check("/system.slice/docker-ID.scope", Some((ContainerKind::Docker, short)));
-        check("/machine.slice/libpod-ID.scope", Some((ContainerKind::Podman, short)));
-        check("/machine.slice/libpod-ID.scope/container", Some((ContainerKind::Podman, short)));
-        check("/kubepods/pod1/crio-ID", Some((ContainerKind::Crio, short)));
-        check("/kubepods.slice/cri-containerd-ID.scope", Some((ContainerKind::Cri, short)));
-        check("/system.slice/a.service:cri-containerd:ID", Some((ContainerKind::Cri, short)));
-        check("/lxc/web/init.scope", Some((ContainerKind::Lxc, "web")));
-        check("/lxc.payload.web", Some((ContainerKind::Lxc, "web")));
-        check("/machine/guest.libvirt-lxc", Some((ContainerKind::LibvirtLxc, "guest")));
-        check("/system.slice/bpm-nats.scope", Some((ContainerKind::Bpm, "nats")));
-    }
-
-    #[test]
-    fn other_paths_name_no_container() {
-        for path in ["/", "/user.slice/user-1000.slice", "/docker/short", "/docker/IDx", "/docker/ID0"] {
-            check(path, None);
-        }
-    }
-
-    #[test]
-    fn subsystems_are_normalised() {
-        let all: Vec<_> = entries(b"mem_cgroup=/a\0io=/b\0cpu=/c\0broken\0").collect();
-        assert_eq!(all, [(&b"memory"[..], &b"/a"[..]), (b"blkio", b"/b"), (b"cpu", b"/c")]);
-    }
-}
+mod tests;
