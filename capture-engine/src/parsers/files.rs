@@ -1,6 +1,6 @@
 //! Files: the open forms.
 
-use super::{Ctx, Row};
+use super::{Ctx, Row, cgroup_moves};
 use crate::state::Text;
 use crate::state::fd::{FdInfo, O_DIRECTORY};
 use crate::state::paths;
@@ -73,6 +73,7 @@ fn exit(ctx: &mut Ctx<'_>, layout: &Layout) {
     }
     let ty = if flags as u32 & O_DIRECTORY != 0 { FdType::Directory } else { FdType::File };
     let full = resolve(ctx, dirfd, name);
+    cgroup_moves::opened(ctx, fd, &full);
     let raw_name = if *full == *name { full.clone() } else { Text::from(name) };
     let info = FdInfo {
         name: full,

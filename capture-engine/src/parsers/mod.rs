@@ -7,6 +7,7 @@
 //! left ([`Ctx::entered`]).
 
 mod anonymous;
+pub(crate) mod cgroup_moves;
 mod connect;
 mod containers;
 mod credentials;
@@ -69,6 +70,7 @@ static PARSERS: [Option<Parser>; EVENTS.len()] = table(&[
     connect::ROWS,
     messages::ROWS,
     containers::ROWS,
+    cgroup_moves::ROWS,
 ]);
 
 const fn table(families: &[&[Row]]) -> [Option<Parser>; EVENTS.len()] {

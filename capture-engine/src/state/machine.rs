@@ -7,6 +7,7 @@ use super::interfaces::Interfaces;
 use super::thread::Thread;
 use super::thread_table::{ThreadSlot, ThreadTable};
 use super::users::Users;
+use crate::parsers::cgroup_moves::CgroupFile;
 use crate::services::PortNames;
 use capture_common::snapshot::{Dialect, MachineInfo};
 
@@ -36,6 +37,7 @@ pub struct Machine {
     pub(crate) recent_exits: RecentExits,
     /// Time of the last context switch of each CPU, ns; 0 where none was seen.
     pub(crate) switched_ns: Vec<u64>,
+    pub(crate) cgroup_files: Vec<CgroupFile>,
     /// Stands for the container in the last container record.
     pub(crate) record_thread: Option<Box<Thread>>,
 }
@@ -126,6 +128,7 @@ impl Machine {
             fd_budget: FdBudget::new(max_fd_bytes),
             recent_exits: RecentExits::new(),
             switched_ns: Vec::new(),
+            cgroup_files: Vec::new(),
             record_thread: None,
         }
     }

@@ -256,3 +256,37 @@ fn an_old_container_record_speaks_for_the_container() {
     assert_eq!(&*view.thread().unwrap().comm, b"container:3ad7b26ded6d");
     assert_eq!(&*w.thread(1).comm, b"init");
 }
+
+#[test]
+fn a_process_is_in_its_container_once_its_id_is_written_there() {
+    const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de487c3601e";
+    let mut w = World::new();
+    w.clone_exit(100, 101, &Clone::default());
+    w.clone_exit(
+        101,
+        111,
+        &Clone { flags: CLONE_THREAD, pid: 101, ptid: 100, vtid: 101, vpid: 101, ..Clone::default() },
+    );
+    let write = |w: &mut World, fd: i64, result: i64, data: &[u8]| {
+        w.event(100, code::SYSCALL_WRITE_E, 2, |e| {
+            e.i64(fd).u32(data.len() as u32);
+        });
+        w.event(100, code::SYSCALL_WRITE_X, 2, |e| {
+            e.i64(result).bytes(data);
+        });
+    };
+    w.open(100, 5, &format!("/sys/fs/cgroup/memory/docker/{ID}/cgroup.procs"), O_RDONLY);
+    w.open(100, 6, "/sys/fs/cgroup/memory/user.slice/cgroup.procs", O_RDONLY);
+    write(&mut w, 6, 4, b"101\n");
+    write(&mut w, 5, -3, b"101\n");
+    write(&mut w, 5, 9, b"no number");
+    assert_eq!(&*w.thread(101).container_id, b"");
+    write(&mut w, 5, 3, b"101");
+    assert_eq!(&*w.thread(101).container_id, &ID.as_bytes()[..12]);
+    assert_eq!(&*w.thread(111).container_id, &ID.as_bytes()[..12]);
+    assert_eq!(&*w.thread(100).container_id, b"");
+    // The number goes to another file.
+    w.open(100, 5, "/sys/fs/cgroup/memory/user.slice/cgroup.procs", O_RDONLY);
+    write(&mut w, 5, 3, b"100");
+    assert_eq!(&*w.thread(100).container_id, b"");
+}
