@@ -1,9 +1,11 @@
 //! The program `capture` as a library, so that tests can call its parts.
 //!
-//! Owns the live collector ([`live`]) and the command line ([`cli`]).
+//! Owns the live collector ([`live`]), the clients of container engines ([`enrich`]) and the command
+//! line ([`cli`]).
 //!
 //! **Invariant:** `live` knows nothing of output; `unsafe` is allowed there and nowhere else.
 #![deny(unsafe_code)]
 
 pub mod cli;
+pub mod enrich;
 pub mod live;

@@ -222,6 +222,22 @@ pub struct RawArgs {
     #[arg(long, value_name = "MIB", help_heading = LIVE)]
     pub buffer: Option<String>,
 
+    /// Also ask the container engine at this socket, by the Kubernetes container runtime
+    /// interface; can be repeated. The usual sockets of docker, podman, containerd and CRI-O are
+    /// found by themselves, as are those in DOCKER_HOST, CONTAINER_HOST and
+    /// CONTAINER_RUNTIME_ENDPOINT
+    #[arg(long, value_name = "SOCKET", help_heading = LIVE)]
+    pub cri: Vec<std::path::PathBuf>,
+
+    /// How long the first event of a container may be held until its name is known, in
+    /// milliseconds [default: 100; with -w 1000]
+    #[arg(long, value_name = "MS", help_heading = LIVE)]
+    pub meta_wait: Option<String>,
+
+    /// Look for no names of containers
+    #[arg(long, help_heading = LIVE)]
+    pub no_containers: bool,
+
     /// Show the messages of the probe (needs a debug build of it, see --probe)
     #[arg(long, help_heading = LIVE)]
     pub probe_log: bool,

@@ -5,6 +5,7 @@
 use super::args::{Compress, RawArgs};
 use super::error::CliError;
 use super::rotation::Rotation;
+use crate::enrich::EnrichOptions;
 use crate::live::source::SourceOptions;
 use crate::live::{LiveOptions, Part, ProbeOptions};
 use capture_engine::format::TimeForm;
@@ -14,6 +15,7 @@ use capture_file::Compression;
 use chisels::{ArgValues, Chisel};
 use filter_lang::{FilterError, Library};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The whole run.
 #[derive(Debug)]
@@ -84,6 +86,17 @@ pub struct LivePlan {
     pub users: bool,
     /// Record capture itself, too.
     pub include_self: bool,
+    /// Where metadata of containers come from; `None`: from nowhere.
+    pub containers: Option<ContainerPlan>,
+}
+
+/// Metadata of containers in a live capture.
+#[derive(Debug, Clone)]
+pub struct ContainerPlan {
+    /// Where to ask.
+    pub sources: EnrichOptions,
+    /// How long the stream may be held for a record.
+    pub wait: Duration,
 }
 
 impl LivePlan {
@@ -100,7 +113,7 @@ impl LivePlan {
             object: self.probe.clone(),
             log: self.probe_log,
         };
-        SourceOptions { live: LiveOptions { probe } }
+        SourceOptions { live: LiveOptions { probe }, containers: None }
     }
 }
 
@@ -160,6 +173,10 @@ pub struct Limits {
 
 const SNAPLEN_DEFAULT: u32 = 80;
 const SNAPLEN_MAX: u32 = 65_000;
+/// `--meta-wait` by default: someone looks at lines, a file is looked at later.
+const META_WAIT_LINES_MS: u64 = 100;
+const META_WAIT_FILE_MS: u64 = 1000;
+const META_WAIT_MAX_MS: u64 = 60_000;
 
 impl Plan {
     /// Checks the options and resolves them.
@@ -246,7 +263,21 @@ fn live_plan(args: &RawArgs, wanted_snaplen: Option<u32>) -> Result<LivePlan, Cl
         probe: args.probe.clone(),
         users: !args.exclude_users,
         include_self: args.debug,
+        containers: container_plan(args)?,
     })
+}
+
+fn container_plan(args: &RawArgs) -> Result<Option<ContainerPlan>, CliError> {
+    let default = if args.write.is_some() { META_WAIT_FILE_MS } else { META_WAIT_LINES_MS };
+    let wait_ms = match args.meta_wait.as_deref() {
+        None => default,
+        Some(text) => text.parse().ok().filter(|&ms: &u64| ms <= META_WAIT_MAX_MS).ok_or_else(|| {
+            CliError::value("--meta-wait", text, format!("a number of milliseconds up to {META_WAIT_MAX_MS}"))
+        })?,
+    };
+    let sources = EnrichOptions { cri: args.cri.clone() };
+    let plan = ContainerPlan { sources, wait: Duration::from_millis(wait_ms) };
+    Ok((!args.no_containers).then_some(plan))
 }
 
 fn write_plan(args: &RawArgs, path: String) -> Result<WritePlan, CliError> {

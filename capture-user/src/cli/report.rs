@@ -1,6 +1,7 @@
 //! What is said besides events: the summary at the end (stderr) and the list of chisels.
 
 use super::error::CliError;
+use crate::live::containers::ContainerStats;
 use crate::live::source::LiveStats;
 use capture_engine::{Counters, EventFilter};
 use capture_file::{ReadStats, WriteStats};
@@ -122,6 +123,14 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
         c.without_ring,
         live.sink_lost
     );
+    let containers = &live.containers;
+    if *containers != ContainerStats::default() {
+        let _ = writeln!(
+            out,
+            "containers: {} named before their first event, {} not; {} records completed later",
+            containers.in_time, containers.late, containers.updates
+        );
+    }
     if c.late > 0 {
         let _ = writeln!(out, "late: {} records, their times raised to keep the order", c.late);
     }

@@ -9,11 +9,14 @@ use super::progress::Progress;
 use super::report::ReplayStats;
 use super::signals::StopFlag;
 use super::{proclist, report, same_file};
+use crate::enrich::Enrichment;
+use crate::live::containers::ContainerOptions;
 use crate::live::priority;
 use crate::live::source::{LiveSource, LiveStats};
 use capture_common::{Next, Snapshot};
 use capture_engine::{Engine, EventFilter, EventView, Options};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs the whole plan.
@@ -118,7 +121,15 @@ impl Session {
 
     fn run_live(&mut self, live: &LivePlan) -> Result<(), CliError> {
         priority::raise(priority::CONSUMER);
-        let source = LiveSource::open(&live.source_options())?;
+        let mut options = live.source_options();
+        if let Some(plan) = &live.containers {
+            let directory = Enrichment::start(&plan.sources).map_err(|error| CliError::Io {
+                what: "starting the threads that ask for containers".into(),
+                error,
+            })?;
+            options.containers = Some(ContainerOptions { directory: Arc::new(directory), wait: plan.wait });
+        }
+        let source = LiveSource::open(&options)?;
         let mut feed = Feed::new("live", Source::Live(Box::new(source)), self.engine_options());
         let result = self.pass_on(&mut feed);
         // The capture ends in order whatever happened: what was lost is told after a failure, too.

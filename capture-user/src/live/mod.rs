@@ -12,6 +12,7 @@
 mod btf;
 mod clock;
 mod collector;
+pub mod containers;
 mod cpus;
 pub mod decode;
 mod error;

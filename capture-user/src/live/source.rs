@@ -8,6 +8,7 @@
 //! The probe is attached first and the snapshot taken after, while events already queue up:
 //! nothing falls between the two.
 
+use super::containers::{self, ContainerOptions, ContainerStats, Placer, Sighting, Watch};
 use super::decode::{DecodeOptions, Decoder};
 use super::priority;
 use super::{CaptureStats, ClockEvent, Collector, CpuStats, Item, LiveError, LiveOptions, snapshot};
@@ -33,6 +34,8 @@ const IDLE: Duration = Duration::from_millis(100);
 pub struct SourceOptions {
     /// What the probe records and how the rings are sized.
     pub live: LiveOptions,
+    /// How containers are recorded; not at all without.
+    pub containers: Option<ContainerOptions>,
 }
 
 /// Counts of a live capture that ended.
@@ -42,6 +45,8 @@ pub struct LiveStats {
     pub events: u64,
     /// Events that the consumer did not take in time.
     pub sink_lost: u64,
+    /// Containers by when their record came.
+    pub containers: ContainerStats,
     /// Length of the capture in seconds.
     pub seconds: f64,
     /// What the collector counted.
@@ -72,9 +77,10 @@ struct Shared {
 #[derive(Debug)]
 pub struct LiveSource {
     snapshot: Option<Box<Snapshot>>,
-    batches: Receiver<Batch>,
+    batches: Receiver<Delivery>,
     used: Sender<Batch>,
     shared: Arc<Shared>,
+    placer: Option<Placer>,
     pump: Option<JoinHandle<Ended>>,
     started: Instant,
     stats: LiveStats,
@@ -87,11 +93,13 @@ impl LiveSource {
     /// What is missing or what the kernel refused, in one sentence.
     pub fn open(options: &SourceOptions) -> Result<LiveSource, LiveError> {
         let started = Instant::now();
+        let start_ns = super::clock::monotonic_ns()?;
         let mut collector = Collector::open(&options.live)?;
         let decoder = Decoder::new(DecodeOptions {
             wall_offset_ns: collector.clock().offset_ns(),
             snaplen: options.live.probe.snaplen,
         });
+        let start_ts_ns = collector.clock().wall_ns(start_ns);
         let shared = Arc::new(Shared::default());
         let (batch_tx, batches) = channel();
         let (used, used_rx) = channel();
@@ -102,6 +110,7 @@ impl LiveSource {
                 batches: batch_tx,
                 used: used_rx,
                 shared: shared.clone(),
+                watch: options.containers.as_ref().map(|c| Watch::new(c.directory.clone())),
                 missing: None,
                 is_closed: false,
                 last_ts_ns: 0,
@@ -113,9 +122,14 @@ impl LiveSource {
             .spawn(move || pump.run())
             .map_err(|source| LiveError::Os { what: "starting the drain thread", source })?;
         let stats = LiveStats::default();
+        let placer = options.containers.clone().map(|containers| Placer::new(containers, start_ts_ns));
         let mut source =
-            LiveSource { snapshot: None, batches, used, shared, pump: Some(pump), started, stats };
-        source.snapshot = Some(Box::new(snapshot::take()?));
+            LiveSource { snapshot: None, batches, used, shared, placer, pump: Some(pump), started, stats };
+        let snapshot = snapshot::take()?;
+        if let (Some(placer), Some(containers)) = (&mut source.placer, &options.containers) {
+            placer.open(containers::in_snapshot(&snapshot, containers.directory.as_ref()));
+        }
+        source.snapshot = Some(Box::new(snapshot));
         Ok(source)
     }
 
@@ -131,6 +145,7 @@ impl LiveSource {
         // Looked at before the end: from here on nobody takes, and what is not wanted is no loss.
         // After the end of the stream the thread is gone and the number final.
         stats.sink_lost = self.shared.sink_lost.load(Ordering::Relaxed);
+        stats.containers = self.placer.as_ref().map(|p| p.stats).unwrap_or_default();
         self.stop();
         let mut result = Ok(());
         if let Some(pump) = self.pump.take() {
@@ -158,8 +173,12 @@ impl EventSource for LiveSource {
             return Ok(Next::Section(snapshot));
         }
         match self.batches.recv_timeout(IDLE) {
-            Ok(fresh) => {
+            Ok(Delivery { batch: fresh, new }) => {
                 self.shared.queued_bytes.fetch_sub(fresh.bytes().len(), Ordering::Relaxed);
+                let fresh = match &mut self.placer {
+                    Some(placer) => placer.place(fresh, new),
+                    None => fresh,
+                };
                 self.stats.events += fresh.len() as u64;
                 let mut old = std::mem::replace(batch, fresh);
                 old.clear();
@@ -167,10 +186,25 @@ impl EventSource for LiveSource {
                 let _ = self.used.send(old);
                 Ok(Next::Events)
             }
-            Err(RecvTimeoutError::Timeout) => Ok(Next::Idle),
-            Err(RecvTimeoutError::Disconnected) => Ok(Next::End),
+            Err(ended) => {
+                let records = self.placer.as_mut().map(|p| p.place(Batch::new(), Vec::new()));
+                if let Some(records) = records.filter(|r| !r.is_empty()) {
+                    self.stats.events += records.len() as u64;
+                    *batch = records;
+                    return Ok(Next::Events);
+                }
+                Ok(if ended == RecvTimeoutError::Timeout { Next::Idle } else { Next::End })
+            }
         }
     }
+}
+
+/// What the drain thread hands over.
+#[derive(Debug)]
+struct Delivery {
+    batch: Batch,
+    /// New containers, by the index of their first event.
+    new: Vec<(usize, Sighting)>,
 }
 
 /// What the drain thread leaves.
@@ -241,6 +275,12 @@ fn take(item: Item<'_>, decoder: &mut Decoder, queue: &mut Queue, batch: &mut Ba
             view.header.ts_ns = record.ts_ns;
             queue.last_ts_ns = record.ts_ns;
             decoder.decode(&view, record.cpu as u16, batch);
+            if let Some(watch) = &mut queue.watch
+                && let Some(at) = decoder.take_described()
+                && let Some(event) = batch.get(at)
+            {
+                watch.look(&event, at);
+            }
         }
         Item::Loss(loss) => {
             queue.last_ts_ns = loss.ts_ns;
@@ -262,9 +302,10 @@ struct Missing {
 
 /// The bounded way to the consumer.
 struct Queue {
-    batches: Sender<Batch>,
+    batches: Sender<Delivery>,
     used: Receiver<Batch>,
     shared: Arc<Shared>,
+    watch: Option<Watch>,
     missing: Option<Missing>,
     /// The consumer went away.
     is_closed: bool,
@@ -295,12 +336,13 @@ impl Queue {
             self.declare_missing(&mut mark, decoder);
         }
         let fresh = self.empty_batch();
-        self.pass(std::mem::replace(batch, fresh));
+        let new = self.watch.as_mut().map(Watch::take).unwrap_or_default();
+        self.pass(std::mem::replace(batch, fresh), new);
     }
 
-    fn pass(&mut self, batch: Batch) {
+    fn pass(&mut self, batch: Batch, new: Vec<(usize, Sighting)>) {
         self.shared.queued_bytes.fetch_add(batch.bytes().len(), Ordering::Relaxed);
-        self.is_closed |= self.batches.send(batch).is_err();
+        self.is_closed |= self.batches.send(Delivery { batch, new }).is_err();
     }
 
     fn miss(&mut self, batch: &mut Batch) {
@@ -311,12 +353,15 @@ impl Queue {
         missing.last_ts_ns = last;
         self.shared.sink_lost.fetch_add(batch.len() as u64, Ordering::Relaxed);
         batch.clear();
+        if let Some(watch) = &mut self.watch {
+            watch.carry();
+        }
     }
 
     /// Puts a marker for what is missing into the stream.
     fn declare_missing(&mut self, mark: &mut Batch, decoder: &mut Decoder) {
         let Some(missing) = self.missing.take() else { return };
         decoder.sink_loss(missing.count, missing.first_ts_ns, missing.last_ts_ns, mark);
-        self.pass(std::mem::take(mark));
+        self.pass(std::mem::take(mark), Vec::new());
     }
 }

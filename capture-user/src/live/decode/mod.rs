@@ -81,6 +81,8 @@ pub struct Decoder {
     execs: exec::Pending,
     /// Threads inside a call whose number does not fit a record.
     unnumbered: HashSet<u32>,
+    /// Index in its batch of the last event that can show a new container, until it is asked for.
+    described: Option<usize>,
     counts: DecodeCounts,
 }
 
@@ -106,6 +108,7 @@ impl Decoder {
             cgroup_text: Vec::new(),
             execs: exec::Pending::default(),
             unnumbered: HashSet::new(),
+            described: None,
             counts: DecodeCounts::default(),
         }
     }
@@ -118,6 +121,13 @@ impl Decoder {
     /// What was decoded so far.
     pub fn counts(&self) -> DecodeCounts {
         self.counts
+    }
+
+    /// Whether the record just decoded made an event that can show a new container: the exit of a
+    /// clone or exec, which tells the thread's cgroups, or of a mkdir, which can make one. Its index
+    /// in the batch; said once.
+    pub fn take_described(&mut self) -> Option<usize> {
+        self.described.take()
     }
 
     /// Decodes one record of the ring of `cpu` and appends its events to `batch`.
@@ -244,6 +254,9 @@ impl Decoder {
         let mut call = self.call(*header, fixed.args, fixed.ret, sections);
         let entry = self.table.find(&mut call);
         if !entry.has_task {
+            if entry.makes_folder {
+                self.described = Some(batch.len());
+            }
             push_side(&call, &entry, &entry.exit, head, batch);
             return;
         }
@@ -258,6 +271,7 @@ impl Decoder {
         // x86 kernels let every successful exec end as execve; where one does not, files still
         // have it so, because readers of 2022 die of the other form.
         let side = if entry.is_exec && call.is_ok() { self.table.execve_exit() } else { entry.exit };
+        self.described = Some(batch.len());
         push_side(&call, &entry, &side, head, batch);
         self.cgroup_text = cgroups;
     }

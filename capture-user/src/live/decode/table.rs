@@ -48,6 +48,8 @@ pub(super) struct Entry {
     pub(super) is_exec: bool,
     /// The exit describes the thread (clone and exec forms).
     pub(super) has_task: bool,
+    /// mkdir or mkdirat.
+    pub(super) makes_folder: bool,
 }
 
 /// All calls, by number.
@@ -80,6 +82,7 @@ impl Entry {
             native_nr: nr,
             is_exec: false,
             has_task: false,
+            makes_folder: false,
         }
     }
 
@@ -91,6 +94,7 @@ impl Entry {
             is_generic: false,
             is_exec: matches!(exit, code::SYSCALL_EXECVE_19_X | code::SYSCALL_EXECVEAT_X),
             has_task,
+            makes_folder: matches!(exit, code::SYSCALL_MKDIR_2_X | code::SYSCALL_MKDIRAT_X),
             ..Self::generic(0, 0)
         }
     }

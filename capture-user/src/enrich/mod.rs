@@ -1,0 +1,185 @@
+//! Metadata of containers for a live capture, from the machine's own engines.
+//!
+//! ```text
+//! drain thread --seen, bundle--> disk thread (bundle) ----------+
+//!                          \---> engines (docker, cri), tokio --+--> store --> consumer: record, updates
+//! ```
+//!
+//! Two threads of their own: one reads what runtimes keep on disk, at once, because a container of
+//! 20 ms is gone in 100; one runs the clients of the engines, which complete and correct it.
+//!
+//! Invariant: nobody who feeds this waits, whatever engines do; a question that finds its queue
+//! full is dropped. Nothing here is asked in a replay.
+
+mod bundle;
+mod cri;
+mod docker;
+mod http;
+mod json;
+mod metadata;
+mod redact;
+mod requests;
+mod sockets;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use crate::live::containers::{Directory, Sighting};
+use bundle::Bundles;
+use requests::{Requests, Wanted, keep_serving};
+use sockets::Protocol;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use store::Store;
+use tokio::sync::mpsc;
+
+/// Notes that may wait for the disk thread.
+const DISK_QUEUE: usize = 4096;
+/// Looks at the disk for a container whose bundle is not there yet, and the pause between.
+const DISK_LOOKS: u32 = 5;
+const DISK_PAUSE: Duration = Duration::from_millis(10);
+
+/// Where to ask.
+#[derive(Clone, Debug, Default)]
+pub struct EnrichOptions {
+    /// Sockets of CRI engines beside the usual ones.
+    pub cri: Vec<PathBuf>,
+}
+
+/// The sources of metadata, running until this is dropped.
+#[derive(Debug)]
+pub struct Enrichment {
+    store: Arc<Store>,
+    disk: Mutex<SyncSender<Note>>,
+    engines: Vec<mpsc::Sender<Wanted>>,
+}
+
+#[derive(Debug)]
+enum Note {
+    Bundle(String),
+    Seen(String),
+}
+
+impl Enrichment {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn start(options: &EnrichOptions) -> std::io::Result<Enrichment> {
+        let sockets = sockets::all(&options.cri, |name| std::env::var(name).ok());
+        Self::start_with(Bundles::usual(), sockets)
+    }
+
+    fn start_with(bundles: Bundles, sockets: Vec<(PathBuf, Protocol)>) -> std::io::Result<Enrichment> {
+        let store = Arc::new(Store::default());
+        let (disk, notes) = sync_channel(DISK_QUEUE);
+        let of_disk = store.clone();
+        // Neither is waited for at the end: both end with their queues, and a reader that hangs
+        // (a dead file system) must not keep the program.
+        std::thread::Builder::new()
+            .name("capture-disk".into())
+            .spawn(move || read_disk(bundles, &notes, &of_disk))?;
+        let (engines, all): (Vec<_>, Vec<_>) = sockets.into_iter().map(with_requests).unzip();
+        let of_engines = store.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        std::thread::Builder::new().name("capture-engines".into()).spawn(move || {
+            tokio::task::LocalSet::new().block_on(&runtime, async {
+                let mut serving = tokio::task::JoinSet::new();
+                for (socket, protocol, requests) in all {
+                    serving.spawn_local(serve(socket, protocol, requests, of_engines.clone()));
+                }
+                while serving.join_next().await.is_some() {}
+            });
+        })?;
+        Ok(Enrichment { store, disk: Mutex::new(disk), engines })
+    }
+
+    fn note(&self, note: Note) {
+        // Only the drain thread and the start use it: the lock is free.
+        let disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        // A full queue: the engines may still tell.
+        let _ = disk.try_send(note);
+    }
+}
+
+fn with_requests(
+    (socket, protocol): (PathBuf, Protocol),
+) -> (mpsc::Sender<Wanted>, (PathBuf, Protocol, Requests)) {
+    let (sender, requests) = Requests::new();
+    (sender, (socket, protocol, requests))
+}
+
+async fn serve(socket: PathBuf, protocol: Protocol, mut requests: Requests, store: Arc<Store>) {
+    match protocol {
+        Protocol::Docker => {
+            let docker = docker::Docker::new(socket, store);
+            keep_serving(docker.socket(), &mut requests, async |requests| docker.serve(requests).await).await;
+        }
+        Protocol::Cri => {
+            let cri = cri::Cri::new(socket, store);
+            keep_serving(cri.socket(), &mut requests, async |requests| cri.serve(requests).await).await;
+        }
+    }
+}
+
+/// The disk thread.
+fn read_disk(mut bundles: Bundles, notes: &Receiver<Note>, store: &Store) {
+    // Containers whose bundle was not there at the last look, with the number of looks.
+    let mut again: Vec<(String, u32)> = Vec::new();
+    loop {
+        let note = if again.is_empty() {
+            match notes.recv() {
+                Ok(note) => Some(note),
+                Err(_) => return,
+            }
+        } else {
+            match notes.recv_timeout(DISK_PAUSE) {
+                Ok(note) => Some(note),
+                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => None,
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        };
+        match note {
+            Some(Note::Bundle(folder)) => bundles.learn(&folder),
+            Some(Note::Seen(full_id)) => match bundles.read(&full_id) {
+                Some(metadata) => store.merge(metadata),
+                None => again.push((full_id, 1)),
+            },
+            None => again.retain_mut(|(full_id, looks)| match bundles.read(full_id) {
+                Some(metadata) => {
+                    store.merge(metadata);
+                    false
+                }
+                None => {
+                    *looks += 1;
+                    *looks < DISK_LOOKS && !store.is_named(full_id)
+                }
+            }),
+        }
+    }
+}
+
+impl Directory for Enrichment {
+    fn seen(&self, sighting: &Sighting) {
+        self.store.see(&sighting.full_id, sighting.kind);
+        self.note(Note::Seen(sighting.full_id.to_string()));
+        for engine in &self.engines {
+            // An engine that hangs has its questions dropped.
+            let _ = engine.try_send(Wanted { full_id: sighting.full_id.to_string(), kind: sighting.kind });
+        }
+    }
+
+    fn bundle(&self, folder: &str) {
+        self.note(Note::Bundle(folder.to_owned()));
+    }
+
+    fn record(&self, id: &str, until: Instant) -> Option<Vec<u8>> {
+        self.store.record(id, until)
+    }
+
+    fn updates(&self) -> Vec<Vec<u8>> {
+        self.store.updates()
+    }
+}

@@ -1,0 +1,206 @@
+//! [`Store`]: what all sources have told of containers, by id; where the stream's consumer waits
+//! for a record.
+//!
+//! Invariant: bounded. The oldest container goes when there are too many; what it was is in the
+//! stream by then.
+
+use super::metadata::Metadata;
+use capture_engine::state::cgroups::ContainerKind;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Most containers that are kept.
+const ENTRIES_MAX: usize = 8192;
+/// Digits of the id by which fields and records name a container.
+const SHORT_ID_LEN: usize = 12;
+/// Digits of a full id; anything else is a name, and its own short form.
+const FULL_ID_LEN: usize = 64;
+
+/// The id by which a container is reported.
+pub(super) fn short_id(full_id: &str) -> &str {
+    let is_full = full_id.len() == FULL_ID_LEN && full_id.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_full { &full_id[..SHORT_ID_LEN] } else { full_id }
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    metadata: Metadata,
+    /// The stream has a thread in it.
+    is_seen: bool,
+    /// The consumer asked for its record.
+    is_asked: bool,
+    /// A record of it is in the stream.
+    is_told: bool,
+    /// It waits among the changed ones.
+    is_changed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Entries {
+    by_id: HashMap<String, Entry>,
+    order: VecDeque<String>,
+    changed: Vec<String>,
+}
+
+/// Containers by id.
+#[derive(Debug, Default)]
+pub(super) struct Store {
+    entries: Mutex<Entries>,
+    changed: Condvar,
+}
+
+impl Store {
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        // A panic elsewhere leaves whole entries.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stream has a thread in this container.
+    pub(super) fn see(&self, full_id: &str, kind: ContainerKind) {
+        let id = short_id(full_id);
+        let mut entries = self.lock();
+        let entry = entries.entry(id);
+        entry.is_seen = true;
+        let metadata = &mut entry.metadata;
+        metadata.kind = metadata.kind.or(Some(kind));
+        if metadata.full_id.is_empty() {
+            full_id.clone_into(&mut metadata.full_id);
+        }
+        // Where the cgroup tells no id but a name, that is the container's.
+        if id == full_id && metadata.name.is_empty() {
+            id.clone_into(&mut metadata.name);
+        }
+    }
+
+    /// Whether the stream has a thread in this container.
+    pub(super) fn is_seen(&self, full_id: &str) -> bool {
+        self.lock().by_id.get(short_id(full_id)).is_some_and(|e| e.is_seen)
+    }
+
+    /// Whether name and image of it are known.
+    pub(super) fn is_named(&self, full_id: &str) -> bool {
+        self.lock().by_id.get(short_id(full_id)).is_some_and(|e| e.metadata.is_named())
+    }
+
+    /// Takes over what a source says.
+    pub(super) fn merge(&self, told: Metadata) {
+        let id = short_id(&told.full_id).to_owned();
+        if id.is_empty() {
+            return;
+        }
+        let mut entries = self.lock();
+        let entry = entries.entry(&id);
+        let mut merged = entry.metadata.clone();
+        merged.merge(told);
+        if merged == entry.metadata {
+            return;
+        }
+        entry.metadata = merged;
+        if entry.is_asked && !entry.is_changed && entry.metadata.is_named() {
+            entry.is_changed = true;
+            entries.changed.push(id);
+        }
+        self.changed.notify_all();
+    }
+
+    /// The record of a container as soon as it has a name and an image, waited for until `until`.
+    pub(super) fn record(&self, id: &str, until: Instant) -> Option<Vec<u8>> {
+        let mut entries = self.lock();
+        loop {
+            let entry = entries.entry(id);
+            if entry.metadata.is_named() {
+                entry.is_asked = true;
+                entry.is_told = true;
+                let metadata = entry.metadata.clone();
+                drop(entries);
+                return Some(metadata.to_json(id, false));
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                entry.is_asked = true;
+                return None;
+            }
+            entries = self.changed.wait_timeout(entries, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Records that changed, or became known, after they were asked for.
+    pub(super) fn updates(&self) -> Vec<Vec<u8>> {
+        let mut entries = self.lock();
+        let changed = std::mem::take(&mut entries.changed);
+        let mut records = Vec::new();
+        for id in changed {
+            let Some(entry) = entries.by_id.get_mut(&id) else { continue };
+            entry.is_changed = false;
+            records.push(entry.metadata.to_json(&id, !entry.is_told));
+            entry.is_told = true;
+        }
+        records
+    }
+}
+
+impl Entries {
+    fn entry(&mut self, id: &str) -> &mut Entry {
+        if !self.by_id.contains_key(id) {
+            if self.order.len() >= ENTRIES_MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.by_id.remove(&oldest);
+            }
+            self.order.push_back(id.to_owned());
+        }
+        self.by_id.entry(id.to_owned()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de487c3601e";
+
+    fn named(name: &str) -> Metadata {
+        Metadata { full_id: ID.into(), name: name.into(), image: "i".into(), ..Metadata::default() }
+    }
+
+    #[test]
+    fn a_record_is_waited_for_and_changes_follow() {
+        let store = Store::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(20));
+                store.merge(named("a"));
+            });
+            let record = store.record(&ID[..12], Instant::now() + Duration::from_secs(10)).unwrap();
+            assert!(String::from_utf8(record).unwrap().contains("\"name\":\"a\""));
+        });
+        store.merge(named("a"));
+        assert!(store.updates().is_empty());
+        store.merge(named("b"));
+        let updates = store.updates();
+        assert_eq!(updates.len(), 1);
+        assert!(!String::from_utf8(updates[0].clone()).unwrap().contains("late"));
+    }
+
+    #[test]
+    fn a_record_that_comes_after_its_time_is_marked() {
+        let store = Store::default();
+        assert_eq!(store.record(&ID[..12], Instant::now()), None);
+        store.merge(Metadata { name: String::new(), ..named("") });
+        assert!(store.updates().is_empty());
+        store.merge(named("a"));
+        assert!(String::from_utf8(store.updates()[0].clone()).unwrap().contains("\"late\":true"));
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many() {
+        let store = Store::default();
+        for i in 0..ENTRIES_MAX + 10 {
+            store.see(&i.to_string(), ContainerKind::Docker);
+        }
+        assert_eq!(store.lock().by_id.len(), ENTRIES_MAX);
+        assert!(!store.is_seen("9") && store.is_seen("10"));
+    }
+}
