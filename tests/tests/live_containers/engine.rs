@@ -1,0 +1,104 @@
+//! A container engine of this test's own.
+
+use capture_tests::live::{self, Capture, Ended, Turn};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Name under which the scripts keep their files.
+const NAME: &str = "captest";
+/// Most short containers in a row.
+const COUNT_DEFAULT: usize = 50;
+
+/// The program under test.
+pub(crate) const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
+
+/// How many short containers to run in a row.
+pub(crate) fn count() -> usize {
+    std::env::var("CAPTURE_CONTAINERS").ok().and_then(|n| n.parse().ok()).unwrap_or(COUNT_DEFAULT)
+}
+
+/// A running engine; taken away with all it left when this ends.
+pub(crate) struct Engine {
+    name: &'static str,
+    /// The variable that tells the scripts the socket, and the socket.
+    socket: (String, String),
+    /// What the script said of it.
+    pub(crate) facts: HashMap<String, String>,
+    _turn: Turn,
+}
+
+impl Engine {
+    /// Starts an engine on its usual socket; reports a skip of `test` where that cannot be.
+    pub(crate) fn start(
+        test: &str,
+        name: &'static str,
+        program: &str,
+        script: &str,
+        socket: (&str, &str),
+    ) -> Option<Engine> {
+        if !live::can_record(test) || !live::has_host_ids(test) {
+            return None;
+        }
+        capture_tests::installed(program, test)?;
+        let turn = live::turn();
+        if Path::new(socket.1).exists() {
+            capture_tests::skip(test, &format!("{} is in use by an engine of this machine", socket.1));
+            return None;
+        }
+        let mut engine =
+            Engine { name, socket: (socket.0.into(), socket.1.into()), facts: HashMap::new(), _turn: turn };
+        let out = engine.script(script).output().expect("the script starts");
+        assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
+        for line in String::from_utf8_lossy(&out.stdout).lines() {
+            if let Some((name, value)) = line.split_once('=') {
+                engine.facts.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        Some(engine)
+    }
+
+    fn script(&self, name: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.arg(scripts().join(name)).env("ENGINES_NAME", NAME).env(&self.socket.0, &self.socket.1);
+        command
+    }
+
+    /// A fact that the script said.
+    pub(crate) fn fact(&self, name: &str) -> &str {
+        self.facts.get(name).unwrap_or_else(|| panic!("the script says no {name}: {:?}", self.facts))
+    }
+
+    /// Runs a command of the engine, which must go well; what it printed.
+    pub(crate) fn run(&self, program: &str, args: &[&str]) -> String {
+        let mut command = Command::new(program);
+        command.args(args);
+        if let Some(host) = self.facts.get("DOCKER_HOST") {
+            command.env("DOCKER_HOST", host);
+        }
+        let out = command.output().unwrap_or_else(|e| panic!("{program}: {e}"));
+        assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8_lossy(&out.stdout).trim().to_owned()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // A failed test has its own message; this one cannot do more than try.
+        let _ = self.script("down.sh").arg(self.name).output();
+    }
+}
+
+/// Folder of the scripts.
+pub(crate) fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("engines")
+}
+
+/// Records what `work` does, into `file`; what capture said at the end.
+pub(crate) fn record(file: &Path, work: impl FnOnce()) -> Ended {
+    let capture = Capture::to_file(CAPTURE, file, &[]);
+    work();
+    let ended = capture.end(libc::SIGINT);
+    assert!(ended.status.success(), "{ended:?}");
+    ended
+}
