@@ -42,9 +42,15 @@ static BY_NAME: LazyLock<HashMap<&'static str, FieldId>> = LazyLock::new(|| {
 
 /// Names that `evt.type` can have.
 static TYPE_NAMES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
-    let events = EVENTS.iter().filter(|e| !e.is_unused() && !is_generic(e)).map(|e| e.name);
+    let events =
+        EVENTS.iter().filter(|e| !e.is_unused() && !is_generic(e) && !e.name.is_empty()).map(|e| e.name);
+    events.chain(CALL_NAMES.iter().copied()).collect()
+});
+
+/// Names of system calls.
+static CALL_NAMES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     let calls = X86_64.iter().chain(AARCH64).map(|s| s.name);
-    events.chain(calls).chain(PPM_SC_NAMES.iter().copied()).filter(|n| !n.is_empty()).collect()
+    calls.chain(PPM_SC_NAMES.iter().copied()).filter(|n| !n.is_empty()).collect()
 });
 
 /// Names of parameters, of either schema.
@@ -217,7 +223,9 @@ impl Catalogue for FieldCatalogue {
 
     fn type_name(&self, code: u16) -> Option<Cow<'_, str>> {
         let info = EVENTS.get(usize::from(code))?;
-        Some(Cow::Owned(format!("{} {}", if info.code.is_enter() { '>' } else { '<' }, info.name)))
+        let direction = if info.code.is_enter() { '>' } else { '<' };
+        let name = if is_generic(info) { "generic call" } else { info.name };
+        Some(Cow::Owned(format!("{direction} {name}")))
     }
 }
 
@@ -261,12 +269,11 @@ fn codes(wanted: impl Fn(&'static EventInfo) -> bool) -> TypeSet {
     EVENTS.iter().filter(|e| wanted(e)).map(|e| e.code.0).collect()
 }
 
-/// Event types with this name: those of their own for certain, the generic ones perhaps.
+/// Event types with this name: those of their own for certain. A call may be generic too, also
+/// where it has a type of its own: captures from before that type was added hold it so.
 fn type_bounds(name: &str) -> TypeBounds {
-    /// Last code of the 2022 schema. A call with a type of its own there is generic nowhere.
-    const LAST_2022_CODE: u16 = 335;
     let own = codes(|e| e.name == name && !is_generic(e));
-    if !TYPE_NAMES.contains(name) || own.iter().any(|code| code <= LAST_2022_CODE) {
+    if !CALL_NAMES.contains(name) {
         return TypeBounds::exactly(own);
     }
     let generic: TypeSet = [0u16, 1].into_iter().collect();
@@ -354,6 +361,7 @@ impl Record for EventView<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use capture_common::event_table::code;
     use filter_lang::Filter;
 
     fn compile(text: &str) -> Filter {
@@ -371,7 +379,14 @@ mod tests {
     #[test]
     fn event_types_of_filters() {
         let types = |text: &str| compile(text).event_types().iter().collect::<Vec<_>>();
-        assert_eq!(types("evt.type=openat and evt.dir=<"), types_named("openat", false));
+        let generic_exit = vec![code::GENERIC_X.0];
+        assert_eq!(
+            types("evt.type=openat and evt.dir=<"),
+            [generic_exit.clone(), types_named("openat", false)].concat()
+        );
+        assert_eq!(types("evt.type=switch"), types_named("switch", true));
+        // A type of its own since 2018; older captures hold it as a generic call.
+        assert_eq!(types("evt.type=mprotect and evt.dir=<")[..1], generic_exit);
         assert_eq!(types("evt.type=rt_sigaction"), [0, 1]);
         assert_eq!(types("evt.type=execve and evt.dir=> and evt.is_io=true"), [0u16; 0]);
     }

@@ -45,6 +45,11 @@ pub(crate) enum InstrKind {
     Const(bool),
     /// Decided by the event's type.
     Types(TypeSet),
+    /// Decided by the event's type on most types, by the test on the others.
+    Guarded {
+        bounds: Box<TypeBounds>,
+        test: InstrId,
+    },
     And(Box<[InstrId]>),
     Or(Box<[InstrId]>),
     Not(InstrId),
@@ -243,7 +248,11 @@ impl Compiler<'_> {
                 (InstrKind::Match { operand: test.operand, quantifier, matcher }, cost)
             }
         };
-        let id = self.push(kind, cost, explain::test_label(test, self.operands));
+        let mut id = self.push(kind, cost, explain::test_label(test, self.operands));
+        if !bounds.must.is_empty() {
+            self.uses[id] += 1;
+            id = self.push(InstrKind::Guarded { bounds: Box::new(bounds), test: id }, 1, String::new());
+        }
         self.tests.entry(key).or_default().push((test.clone(), id));
         Ok((id, bounds))
     }

@@ -64,6 +64,10 @@ impl<'a, R: Record + ?Sized> Evaluation<'a, R> {
         match kind {
             InstrKind::Const(value) => *value,
             InstrKind::Types(set) => set.contains(self.event_type),
+            InstrKind::Guarded { bounds, test } => {
+                bounds.must.contains(self.event_type)
+                    || bounds.may.contains(self.event_type) && self.instr(*test)
+            }
             InstrKind::And(parts) => parts.iter().all(|&part| self.instr(part)),
             InstrKind::Or(parts) => parts.iter().any(|&part| self.instr(part)),
             InstrKind::Not(inner) => !self.instr(*inner),

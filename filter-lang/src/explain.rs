@@ -57,6 +57,11 @@ impl Printer<'_> {
         let (text, parts): (String, &[InstrId]) = match &instr.kind {
             InstrKind::Const(value) => (value.to_string(), &[]),
             InstrKind::Types(set) => (format!("event type is {}", type_list(set, self.catalogue)), &[]),
+            InstrKind::Guarded { bounds, test } => {
+                let unsure = bounds.may.and(&bounds.must.complement());
+                let unsure = type_list(&unsure, self.catalogue);
+                (format!("{}, by the event's type but for {unsure}", program.instrs[*test].label), &[])
+            }
             InstrKind::And(parts) => ("and".to_owned(), parts),
             InstrKind::Or(parts) => ("or".to_owned(), parts),
             InstrKind::Not(inner) => ("not".to_owned(), std::slice::from_ref(inner)),
@@ -79,8 +84,13 @@ fn type_list(set: &TypeSet, catalogue: &dyn Catalogue) -> String {
     if set.is_empty() {
         return "none".to_owned();
     }
-    let names: Vec<String> =
-        set.iter().filter_map(|code| catalogue.type_name(code).map(|name| name.into_owned())).collect();
+    // Several codes can have one name: versions of an event.
+    let mut names: Vec<String> = Vec::new();
+    for name in set.iter().filter_map(|code| catalogue.type_name(code)) {
+        if !names.iter().any(|known| *known == *name) {
+            names.push(name.into_owned());
+        }
+    }
     match names.len() {
         0 => format!("{} codes", set.len()),
         count if count > SHOWN_MAX => {
