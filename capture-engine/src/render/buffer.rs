@@ -52,7 +52,8 @@ fn dotted(out: &mut Vec<u8>, data: &[u8], cut: bool) {
 
 fn ascii(out: &mut Vec<u8>, data: &[u8]) {
     out.push(b'\n');
-    let mut previous = 0;
+    // A line feed at the start adds none: the line has just begun.
+    let mut previous = b'\r';
     for &byte in data {
         match byte {
             b'\r' => out.push(b'\n'),
@@ -128,6 +129,7 @@ mod tests {
     #[test]
     fn other_formats_as_sysdig_prints_them() {
         check(BufferFormat::Ascii, REQUEST, "\nGET / HTTP/1.1\nHost: x\n\n\n\n\"\\ tail");
+        check(BufferFormat::Ascii, b"\nline\r\nend\n", "\nline\nend\n");
         check(
             BufferFormat::Hex,
             REQUEST,
