@@ -1,6 +1,6 @@
 //! `cargo xtask codegen`: Rust tables in capture-common from the JSON data beside them.
 //!
-//! Reads `capture-common/data`, writes `capture-common/src/generated`, then `docs/fields.md` from the
+//! Reads `capture-common/data`, writes `capture-common/src/generated`, then pages of `docs` from the
 //! engine's rows. With `--check` it writes nothing and fails when the checked-in output is not what it
 //! would write.
 
@@ -154,11 +154,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
         }
     }
-    let page = crate::repo_root().join("docs/fields.md");
-    let text = fields_page()?;
-    if std::fs::read_to_string(&page).ok().as_deref() != Some(&text) {
+    for (name, example) in ENGINE_PAGES {
+        let page = crate::repo_root().join(name);
+        let text = engine_page(example)?;
+        if std::fs::read_to_string(&page).ok().as_deref() == Some(&text) {
+            continue;
+        }
         if check {
-            stale.push("docs/fields.md");
+            stale.push(name);
         } else {
             std::fs::write(&page, text).with_context(|| format!("writing {}", page.display()))?;
         }
@@ -169,20 +172,24 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The reference page of the fields. The engine prints it itself: this program must build without the
-/// engine, whose tables it makes.
-fn fields_page() -> Result<String> {
+/// Pages made from the rows of the fields, and the examples of the engine that print them.
+const ENGINE_PAGES: &[(&str, &str)] =
+    &[("docs/fields.md", "fields_reference"), ("docs/json-lines.schema.json", "json_schema")];
+
+/// A page that the engine prints itself: this program must build without the engine, whose tables
+/// it makes.
+fn engine_page(example: &str) -> Result<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = std::process::Command::new(cargo)
-        .args(["run", "-q", "-p", "capture-engine", "--example", "fields_reference"])
+        .args(["run", "-q", "-p", "capture-engine", "--example", example])
         .current_dir(crate::repo_root())
         .stderr(std::process::Stdio::inherit())
         .output()
         .context("running cargo")?;
     if !out.status.success() {
-        bail!("the example fields_reference of capture-engine failed: {}", out.status);
+        bail!("the example {example} of capture-engine failed: {}", out.status);
     }
-    String::from_utf8(out.stdout).context("the reference page is no UTF-8")
+    String::from_utf8(out.stdout).with_context(|| format!("what the example {example} prints is no UTF-8"))
 }
 
 fn load<T: for<'a> Deserialize<'a>>(data: &Path, name: &str) -> Result<T> {

@@ -7,9 +7,11 @@ mod compile;
 mod json;
 mod line;
 mod output_time;
+mod schema;
 
 pub use compile::FormatError;
 pub use output_time::TimeForm;
+pub use schema::json_schema;
 
 use crate::catalogue::ParamPlaces;
 use crate::fields::Field;
