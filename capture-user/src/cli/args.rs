@@ -201,7 +201,7 @@ pub struct RawArgs {
     #[arg(long, help_heading = WRITING)]
     pub filter_proclist: bool,
 
-    /// Do not write the users and groups of the machine
+    /// Do not write the users and groups of the machine; live it prints no names of them either
     #[arg(short = 'E', long, help_heading = WRITING)]
     pub exclude_users: bool,
 

@@ -238,6 +238,11 @@ impl Session {
         {
             proclist::keep_matching(&mut snapshot, filter);
         }
+        // `-E` is about the machine that is recorded: a replay has the names that its file has.
+        if matches!(&self.plan.input, Input::Live(live) if !live.users) {
+            snapshot.users.clear();
+            snapshot.groups.clear();
+        }
         engine.begin_section(&snapshot);
         self.consumers.iter_mut().try_for_each(|consumer| consumer.section(&snapshot))
     }
