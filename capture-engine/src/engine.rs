@@ -58,6 +58,7 @@ pub struct Applied {
     /// Time of the call's enter, ns; 0 where none was seen. For enters their own.
     pub enter_ts_ns: u64,
     /// For exits: time since the thread's last enter, ns; 0 where none was seen and for enters.
+    /// A `switch` has that of the thread's last call.
     pub latency_ns: u64,
     /// errno of a failed call (positive), 0 for success.
     pub error: u32,
@@ -79,6 +80,29 @@ pub struct Applied {
     pub fd_renamed: bool,
     /// Time of the visible event before this one, of whatever thread, ns; 0 where there was none.
     pub prev_shown_ts_ns: u64,
+}
+
+impl Applied {
+    /// What is known before anything is looked at.
+    pub(crate) const NOTHING: Applied = Applied {
+        num: 0,
+        thread: None,
+        fd_num: -1,
+        fd_owner: None,
+        fd_key: -1,
+        enter_ts_ns: 0,
+        latency_ns: 0,
+        error: 0,
+        paired: false,
+        visible: false,
+        internal: false,
+        speaks_for_container: false,
+        prev_ts_ns: 0,
+        first_ts_ns: 0,
+        prev_shown_ts_ns: 0,
+        slice_ns: 0,
+        fd_renamed: false,
+    };
 }
 
 /// Removals that wait for the next event, so that the current one still sees its subjects.
@@ -162,22 +186,10 @@ impl Engine {
         self.num += u64::from(!raw.is_uncounted());
         let mut applied = Applied {
             num: self.num,
-            thread: None,
-            fd_num: -1,
-            fd_owner: None,
-            fd_key: -1,
-            enter_ts_ns: 0,
-            latency_ns: 0,
-            error: 0,
-            paired: false,
             visible: !raw.is_state_only(),
-            internal: false,
-            speaks_for_container: false,
-            prev_ts_ns: 0,
             first_ts_ns: self.first_ts_ns.unwrap_or(raw.ts_ns),
-            slice_ns: 0,
-            fd_renamed: false,
             prev_shown_ts_ns: self.shown_ts_ns,
+            ..Applied::NOTHING
         };
         if !is_metadata(raw.code) {
             // Metadata are told ahead of their time.
@@ -202,6 +214,9 @@ impl Engine {
             applied.prev_ts_ns = thread.last_event_ts_ns;
             if !flags.contains(EventFlags::SKIPPARSERESET) && !is_switch(raw.code) {
                 book(thread, raw, info, flags, &mut applied, &mut self.machine.counters);
+            } else if is_switch(raw.code) {
+                // No call of the thread's: it has the latency of its last one.
+                applied.latency_ns = thread.latency_ns;
             }
             if applied.fd_num >= 0 {
                 applied.fd_owner = Some(self.machine.main_slot(slot));

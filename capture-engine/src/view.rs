@@ -24,6 +24,15 @@ pub struct EventView<'a> {
 }
 
 impl<'a> EventView<'a> {
+    /// An event that never happened, about an fd of a thread: how a filter is asked about something
+    /// in the state. `raw` names the thread.
+    pub fn about_fd(machine: &'a Machine, raw: RawEvent<'a>, fd: i64) -> EventView<'a> {
+        let thread = machine.threads.slot(raw.tid);
+        let fd_owner = thread.map(|slot| machine.main_slot(slot));
+        let applied = Applied { thread, fd_num: fd, fd_owner, fd_key: fd, ..Applied::NOTHING };
+        EventView { raw, info: raw.info(), machine, applied }
+    }
+
     /// The thread of the event. For container records one that stands for the container.
     #[inline]
     pub fn thread(&self) -> Option<&'a Thread> {

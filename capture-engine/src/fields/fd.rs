@@ -224,7 +224,7 @@ fn type_letter(ty: FdType) -> &'static str {
 }
 
 /// Names of the fd types.
-pub(crate) const fn type_name(ty: FdType) -> &'static str {
+pub const fn type_name(ty: FdType) -> &'static str {
     match ty {
         FdType::File | FdType::FileOld => "file",
         FdType::Directory => "directory",

@@ -31,6 +31,7 @@ mod util;
 pub use category::category_name;
 pub(crate) use event::flags_of;
 pub(crate) use fd::is_about_fd;
+pub use fd::type_name as fd_type_name;
 
 use crate::catalogue::ParamPlaces;
 use crate::render::TextOptions;

@@ -5,19 +5,21 @@
 //! fields have no value, and `\n`, `\t`, `\e`, `\\` are what they are in C.
 
 use super::{FieldPiece, Piece};
-use crate::catalogue::{FieldCatalogue, field_named, param_places};
-use crate::fields::{Field, Use, all};
-use filter_lang::{ArgRule, Catalogue, FieldId, LookupError};
+use crate::catalogue::{FieldCatalogue, ParamPlaces, param_places};
+use crate::fields::{Ctx, Field, Use, all};
+use crate::render::TextOptions;
+use crate::view::EventView;
+use filter_lang::{Arena, ArgRule, Catalogue, FieldId, LookupError};
 
 /// Why a text is no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// A percent sign that no field's name follows.
-    #[error("no field is called {name:?} (at character {at} of the format){}", near_text(.near))]
+    #[error("no field is called {name:?}{}{}", place_text(*.at), near_text(.near))]
     UnknownField {
         /// What follows the percent sign.
         name: String,
-        /// Where the percent sign stands, counted from 1.
+        /// Where the percent sign stands, counted from 1; 0 where the name came alone.
         at: usize,
         /// Names that look like it.
         near: Vec<&'static str>,
@@ -52,6 +54,10 @@ pub enum FormatError {
         /// The field.
         name: &'static str,
     },
+}
+
+fn place_text(at: usize) -> String {
+    if at == 0 { String::new() } else { format!(" (at character {at} of the format)") }
 }
 
 fn near_text(near: &[&str]) -> String {
@@ -97,6 +103,42 @@ pub(super) fn compile(format: &str) -> Result<Compiled, FormatError> {
         pieces.push(Piece::Literal(literal.into_bytes().into()));
     }
     Ok(Compiled { pieces, tolerant, has_colours })
+}
+
+/// A field by name, with its argument resolved.
+#[derive(Clone, Debug)]
+pub struct ResolvedField {
+    /// The field.
+    pub field: &'static Field,
+    arg: Option<Box<str>>,
+    places: Option<&'static ParamPlaces>,
+}
+
+impl ResolvedField {
+    /// What its getter is given.
+    #[inline]
+    pub fn ctx<'a>(&'a self, view: &'a EventView<'a>, options: &'a TextOptions, arena: &'a Arena) -> Ctx<'a> {
+        Ctx { view, options, arg: self.arg.as_deref(), places: self.places, arena }
+    }
+}
+
+/// The field that a text names, argument included: `proc.aname[3]`, `evt.arg.path`. An argument of
+/// events may have a name that no event knows (any more): it never has a value then.
+///
+/// # Errors
+/// When it names none, or is more than that.
+pub fn resolve_field(text: &str) -> Result<ResolvedField, FormatError> {
+    match field_piece(text, 0) {
+        Ok((piece, len)) if len == text.len() && piece.width.is_none() => {
+            Ok(ResolvedField { field: piece.field, arg: piece.arg, places: piece.places })
+        }
+        Ok(_) => Err(unknown(text, 0)),
+        Err(FormatError::BadArg { name: "evt.arg" | "evt.rawarg", arg, .. }) => {
+            let field = longest_field(text).ok_or_else(|| unknown(text, 0))?;
+            Ok(ResolvedField { field, arg: Some(arg.into()), places: None })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn unescape(format: &str) -> String {
@@ -198,7 +240,6 @@ fn unknown(text: &str, at: usize) -> FormatError {
         .filter(|known| known.split('.').next() == Some(class) && shares(known, name))
         .collect();
     near.truncate(5);
-    debug_assert!(field_named(name).is_none());
     FormatError::UnknownField { name: name.to_owned(), at, near }
 }
 
@@ -233,6 +274,16 @@ mod tests {
         check("%proc.env[HOME]%proc.aname[2]", &["proc.env(HOME)", "proc.aname(2)"]);
         check("%evt.time.", &["evt.time", "\".\""]);
         check("100%% %evt.cpu", &["\"100% \"", "evt.cpu"]);
+    }
+
+    #[test]
+    fn fields_alone() {
+        let found = resolve_field("proc.aname[3]").unwrap();
+        assert_eq!((found.field.name, found.arg.as_deref()), ("proc.aname", Some("3")));
+        assert_eq!(resolve_field("evt.arg.environment").unwrap().arg.as_deref(), Some("environment"));
+        for text in ["", "12evt.num", "evt.num ", "proc.nam", "fd.ip", "evt.arg"] {
+            assert!(resolve_field(text).is_err(), "{text}");
+        }
     }
 
     #[test]

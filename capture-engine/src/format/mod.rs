@@ -9,7 +9,7 @@ mod line;
 mod output_time;
 mod schema;
 
-pub use compile::FormatError;
+pub use compile::{FormatError, ResolvedField, resolve_field};
 pub use output_time::TimeForm;
 pub use schema::json_schema;
 
