@@ -4,6 +4,7 @@
 //! protect blanks. Whether that word is taken at all is decided by [`takes_word`].
 
 use crate::api::{Chisel, Meta};
+use crate::control::Control;
 use crate::error::ChiselError;
 
 /// Values for the arguments of a chisel, in their order.
@@ -18,7 +19,7 @@ pub struct ArgValues {
 /// is no filter (asked through `is_filter`, lazily), except that a single argument which itself is
 /// a filter is always taken. Options never reach this: they are no words.
 pub fn takes_word(meta: &Meta, is_filter: impl FnOnce() -> bool) -> bool {
-    match meta.args {
+    match &meta.args[..] {
         [] => false,
         args if args.iter().any(|a| !a.optional) => true,
         [only] if only.kind == "filter" => true,
@@ -44,7 +45,7 @@ impl ArgValues {
             }
         }
         if quote.is_some() {
-            return Err(ChiselError::Quotes(meta.name));
+            return Err(ChiselError::Quotes(meta.name.to_string()));
         }
         values.extend(current);
         Ok(ArgValues { values })
@@ -55,23 +56,31 @@ impl ArgValues {
         let required = meta.args.iter().filter(|a| !a.optional).count();
         let given = self.values.len();
         let optional = meta.args.len() - required;
+        let name = || meta.name.to_string();
         match given {
-            0 if required > 0 => Err(ChiselError::MissingArgs(meta.name)),
-            n if n < required => Err(ChiselError::TooFew { name: meta.name, required, given }),
+            0 if required > 0 => Err(ChiselError::MissingArgs(name())),
+            n if n < required => Err(ChiselError::TooFew { name: name(), required, given }),
             n if n > required + optional => {
-                Err(ChiselError::TooMany { name: meta.name, required, optional, given })
+                Err(ChiselError::TooMany { name: name(), required, optional, given })
             }
             _ => Ok(()),
         }
     }
 
     /// Hands them over in order of declaration.
-    pub fn assign(self, chisel: &mut dyn Chisel) -> Result<(), ChiselError> {
-        let meta = chisel.meta();
-        for (spec, value) in meta.args.iter().zip(&self.values) {
-            chisel.set_arg(spec.name, value)?;
+    pub fn assign(self, chisel: &mut dyn Chisel, control: &mut Control) -> Result<(), ChiselError> {
+        let names: Vec<String> = chisel.meta().args.iter().map(|spec| spec.name.to_string()).collect();
+        for (name, value) in names.iter().zip(&self.values) {
+            chisel.set_arg(name, value, control)?;
         }
         Ok(())
+    }
+}
+
+impl From<Vec<String>> for ArgValues {
+    /// Values that are apart already.
+    fn from(values: Vec<String>) -> Self {
+        ArgValues { values }
     }
 }
 
@@ -80,18 +89,17 @@ mod tests {
     use super::*;
     use crate::api::ArgSpec;
 
-    const fn arg(kind: &'static str, optional: bool) -> ArgSpec {
-        ArgSpec { name: "a", kind, description: "", optional }
-    }
-
     const fn meta(args: &'static [ArgSpec]) -> Meta {
-        Meta { name: "m", category: "", short: "", description: "", args }
+        Meta::new("m", "", "", "", args)
     }
 
-    const NO_ARGS: Meta = meta(&[]);
-    const OPTIONAL: Meta = meta(&[const { arg("string", true) }]);
-    const FILTER: Meta = meta(&[const { arg("filter", true) }]);
-    const REQUIRED: Meta = meta(&[const { arg("int", false) }, const { arg("string", true) }]);
+    static NO_ARGS: Meta = meta(&[]);
+    static ONE: [ArgSpec; 1] = [ArgSpec::optional("a", "string", "")];
+    static OPTIONAL: Meta = meta(&ONE);
+    static ONE_FILTER: [ArgSpec; 1] = [ArgSpec::optional("a", "filter", "")];
+    static FILTER: Meta = meta(&ONE_FILTER);
+    static TWO: [ArgSpec; 2] = [ArgSpec::required("a", "int", ""), ArgSpec::optional("b", "string", "")];
+    static REQUIRED: Meta = meta(&TWO);
 
     #[test]
     fn which_words_are_taken() {

@@ -142,6 +142,26 @@ pub struct RawArgs {
     #[arg(short = 'c', long = "chisel", value_name = "NAME", help_heading = CHISELS)]
     pub chisel: Vec<String>,
 
+    /// Describe a chisel and its arguments
+    #[arg(short = 'i', long, value_name = "NAME", help_heading = CHISELS)]
+    pub chisel_info: Option<String>,
+
+    /// Look for Lua chisels in this folder first; can be repeated
+    #[arg(long, value_name = "FOLDER", help_heading = CHISELS)]
+    pub chisel_dir: Vec<std::path::PathBuf>,
+
+    /// Let Lua chisels run programs, open any file and send to other machines
+    #[arg(long, help_heading = CHISELS)]
+    pub lua_unsafe: bool,
+
+    /// Memory that a Lua chisel may use, in MiB [default: 1024]
+    #[arg(long, value_name = "MIB", help_heading = CHISELS)]
+    pub lua_memory: Option<String>,
+
+    /// Seconds that each call of a Lua chisel may take, 0 for any number [default: 30]
+    #[arg(long, value_name = "SECONDS", help_heading = CHISELS)]
+    pub lua_time: Option<String>,
+
     /// List the chisels (-cl does the same)
     #[arg(long, help_heading = CHISELS)]
     pub list_chisels: bool,

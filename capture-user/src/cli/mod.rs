@@ -4,6 +4,8 @@
 //! [`consumers`] at its end. Nothing here knows how events are made.
 
 pub mod args;
+mod chisel_list;
+mod chisel_plan;
 pub mod consumers;
 pub mod error;
 mod feed;
@@ -12,6 +14,7 @@ pub mod plan;
 mod proclist;
 mod progress;
 mod report;
+mod rerun;
 pub mod rotation;
 mod same_file;
 pub mod session;
@@ -19,6 +22,7 @@ pub mod signals;
 
 use args::RawArgs;
 use capture_file::FileError;
+use chisels::ChiselError;
 use error::CliError;
 use plan::Plan;
 use signals::StopFlag;
@@ -30,41 +34,55 @@ use std::process::ExitCode;
 pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     // First of all: from here on a signal ends the program in order.
     let stop = StopFlag::install();
-    let args = match RawArgs::parse_words(words) {
-        Ok(args) => args,
-        Err(error) => {
-            // A reader of the help text that went away is no error.
-            let _ = error.print();
-            return ExitCode::from(args::exit_code(&error));
-        }
-    };
-    match run(args, stop) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to try if stderr is gone, too.
-            let name = if matches!(error, CliError::TwoBufferFormats { .. }) { "" } else { "capture: " };
-            let _ = writeln!(std::io::stderr(), "{name}{error}");
-            ExitCode::from(error.exit_code())
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    loop {
+        let args = match RawArgs::parse_words(&words) {
+            Ok(args) => args,
+            Err(error) => {
+                // A reader of the help text that went away is no error.
+                let _ = error.print();
+                return ExitCode::from(args::exit_code(&error));
+            }
+        };
+        let kept = rerun::kept_words(&args);
+        match run(args, &stop) {
+            Ok(None) => return ExitCode::SUCCESS,
+            // A chisel asked for another run.
+            Ok(Some(again)) => {
+                words.truncate(1);
+                words.extend(kept.into_iter().chain(rerun::split_words(&again)).map(OsString::from));
+            }
+            Err(error) if is_broken_pipe(&error) => return ExitCode::SUCCESS,
+            Err(CliError::Chisel(ChiselError::Exit(code))) => return ExitCode::from(code as u8),
+            Err(error) => {
+                // Nothing is left to try if stderr is gone, too.
+                let name = if matches!(error, CliError::TwoBufferFormats { .. }) { "" } else { "capture: " };
+                let _ = writeln!(std::io::stderr(), "{name}{error}");
+                return ExitCode::from(error.exit_code());
+            }
         }
     }
 }
 
-fn run(args: RawArgs, stop: io::Result<StopFlag>) -> Result<(), CliError> {
-    let stop = stop.map_err(|error| CliError::Io {
+/// One run; the answer is the command line of the next one, if a chisel asked for one.
+fn run(args: RawArgs, stop: &io::Result<StopFlag>) -> Result<Option<String>, CliError> {
+    let stop = stop.as_ref().map_err(|error| CliError::Io {
         what: "installing the handlers of SIGINT and SIGTERM".into(),
-        error,
+        error: io::Error::new(error.kind(), error.to_string()),
     })?;
     if args.list_chisels || args.chisel.iter().any(|name| name == "l") {
-        return report::list_chisels();
+        return chisel_list::list(&args).map(|()| None);
+    }
+    if let Some(name) = &args.chisel_info {
+        return chisel_list::describe(&args, name).map(|()| None);
     }
     if let Some(text) = lists::asked_for(&args)? {
-        return lists::print(&text);
+        return lists::print(&text).map(|()| None);
     }
     if args.print.as_deref() == Some("p") {
-        return report::default_format();
+        return report::default_format().map(|()| None);
     }
-    let plan = Plan::new(args)?;
+    let plan = Plan::new(args, stop)?;
     for note in &plan.notes {
         // Nothing is left to try if stderr is gone.
         let _ = writeln!(std::io::stderr(), "capture: note: {note}");
@@ -74,17 +92,17 @@ fn run(args: RawArgs, stop: io::Result<StopFlag>) -> Result<(), CliError> {
             report::lint(filter);
         }
         if plan.explain_filter {
-            return report::explain(filter);
+            return report::explain(filter).map(|()| None);
         }
     }
-    session::run(plan, stop)
+    session::run(plan, stop.clone())
 }
 
 /// Whether the reader of what we print or write (`-w -`, a named pipe) went away, which ends a run
 /// in order.
 fn is_broken_pipe(error: &CliError) -> bool {
     let io = match error {
-        CliError::Stdout(io) => io,
+        CliError::Stdout(io) | CliError::Chisel(ChiselError::Output(io)) => io,
         CliError::Stream(error) => match error.downcast_ref() {
             Some(FileError::Write { source, .. }) => source,
             _ => return false,

@@ -3,8 +3,10 @@
 //! Every rule about combinations of options is here, so that the session only carries out.
 
 use super::args::{Compress, RawArgs};
+use super::chisel_plan::{self, ChiselPlan};
 use super::error::CliError;
 use super::rotation::Rotation;
+use super::signals::StopFlag;
 use crate::enrich::EnrichOptions;
 use crate::live::source::SourceOptions;
 use crate::live::{LiveOptions, Part, ProbeOptions};
@@ -12,7 +14,6 @@ use capture_engine::format::TimeForm;
 use capture_engine::render::BufferFormat;
 use capture_engine::{EventFilter, PortNames};
 use capture_file::Compression;
-use chisels::{ArgValues, Chisel};
 use filter_lang::{FilterError, Library};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,8 +25,8 @@ pub struct Plan {
     pub input: Input,
     /// Where they go, beside the chisels.
     pub write: Option<WritePlan>,
-    /// The chisels, in order.
-    pub chisels: Vec<ChiselCall>,
+    /// The chisels.
+    pub chisels: ChiselPlan,
     /// The filter.
     pub filter: Option<EventFilter>,
     /// `-d`: the filter chooses what is printed, and nothing else.
@@ -70,8 +71,8 @@ pub enum Input {
 /// Settings of a live capture.
 #[derive(Debug, Clone)]
 pub struct LivePlan {
-    /// Bytes kept of each buffer.
-    pub snaplen: u32,
+    /// Bytes kept of each buffer, if `-s` says so.
+    pub snaplen: Option<u32>,
     /// Whether enter events are recorded.
     pub enter: bool,
     /// Whether context switches are recorded.
@@ -100,13 +101,13 @@ pub struct ContainerPlan {
 }
 
 impl LivePlan {
-    /// The same for the collector.
-    pub fn source_options(&self) -> SourceOptions {
+    /// The same for the collector. `wanted_snaplen` is what the chisels ask for.
+    pub fn source_options(&self, wanted_snaplen: Option<u32>) -> SourceOptions {
         let mut parts = vec![Part::Exec, Part::Fork, Part::ProcExit, Part::Signal, Part::Exit];
         parts.extend(self.enter.then_some(Part::Enter));
         parts.extend(self.switches.then_some(Part::Switch));
         let probe = ProbeOptions {
-            snaplen: self.snaplen,
+            snaplen: self.snaplen.or(wanted_snaplen).unwrap_or(SNAPLEN_DEFAULT),
             ring_bytes: self.ring_bytes,
             exclude_self: !self.include_self,
             parts,
@@ -136,13 +137,6 @@ pub struct WritePlan {
     pub inputs: Vec<String>,
 }
 
-/// One `-c`.
-#[derive(Debug)]
-pub struct ChiselCall {
-    /// The chisel.
-    pub chisel: Box<dyn Chisel>,
-}
-
 /// How events print.
 #[derive(Debug, Clone)]
 pub struct LinePlan {
@@ -150,8 +144,8 @@ pub struct LinePlan {
     pub format: Option<String>,
     /// `-j`.
     pub json: bool,
-    /// Form of byte buffers.
-    pub buffers: BufferFormat,
+    /// Form of byte buffers, if one was chosen.
+    pub buffers: Option<BufferFormat>,
     /// What `evt.outputtime` shows.
     pub time: TimeForm,
     /// No lines at all.
@@ -180,9 +174,9 @@ const META_WAIT_MAX_MS: u64 = 60_000;
 
 impl Plan {
     /// Checks the options and resolves them.
-    pub fn new(args: RawArgs) -> Result<Plan, CliError> {
+    pub fn new(args: RawArgs, stop: &StopFlag) -> Result<Plan, CliError> {
         let library = read_macros(&args.macros)?;
-        let (chisels, text) = chisels_and_filter(&args, &library)?;
+        let (chisels, text) = chisel_plan::chisels_and_filter(&args, &library, stop)?;
         let filter = compile_filter(&text, &library)?;
         for (on, option) in [(args.lint, "--lint"), (args.explain_filter, "--explain-filter")] {
             if on && filter.is_none() {
@@ -213,13 +207,8 @@ impl Plan {
                 .transpose()?
                 .map(|s| s.saturating_mul(1_000_000_000)),
         };
-        let wanted_snaplen = chisels.iter().filter_map(|c| c.chisel.snaplen()).max();
         Rotation::check(&args)?;
-        let input = if live {
-            Input::Live(live_plan(&args, wanted_snaplen)?)
-        } else {
-            Input::Files(args.read.clone())
-        };
+        let input = if live { Input::Live(live_plan(&args)?) } else { Input::Files(args.read.clone()) };
         Ok(Plan {
             write: args.write.clone().map(|path| write_plan(&args, path)).transpose()?,
             lines: line_plan(&args)?,
@@ -243,19 +232,17 @@ impl Plan {
     }
 }
 
-fn live_plan(args: &RawArgs, wanted_snaplen: Option<u32>) -> Result<LivePlan, CliError> {
-    let snaplen = match args.snaplen.as_deref() {
-        None => wanted_snaplen.unwrap_or(SNAPLEN_DEFAULT),
-        Some(text) => text.parse().ok().filter(|&n: &u32| n <= SNAPLEN_MAX).ok_or_else(|| {
-            CliError::value("-s", text, format!("a number of bytes from 0 to {SNAPLEN_MAX}"))
-        })?,
-    };
+fn live_plan(args: &RawArgs) -> Result<LivePlan, CliError> {
+    let snaplen = args.snaplen.as_deref().map(|text| {
+        let bytes = text.parse().ok().filter(|&n: &u32| n <= SNAPLEN_MAX);
+        bytes.ok_or_else(|| CliError::value("-s", text, format!("a number of bytes from 0 to {SNAPLEN_MAX}")))
+    });
     let ring_mib = args.buffer.as_deref().map(|text| {
         let mib = text.parse().ok().filter(|n: &u64| n.is_power_of_two() && *n <= 256);
         mib.ok_or_else(|| CliError::value("--buffer", text, "a power of two from 1 to 256 (MiB)".into()))
     });
     Ok(LivePlan {
-        snaplen,
+        snaplen: snaplen.transpose()?,
         enter: !args.no_enter,
         switches: args.switches,
         ring_bytes: ring_mib.transpose()?.map(|mib| mib << 20),
@@ -302,7 +289,7 @@ fn write_plan(args: &RawArgs, path: String) -> Result<WritePlan, CliError> {
 }
 
 fn line_plan(args: &RawArgs) -> Result<LinePlan, CliError> {
-    let buffers = args.buffer_forms.first().copied().unwrap_or(BufferFormat::Dotted);
+    let buffers = args.buffer_forms.first().copied();
     if let Some(second) = args.buffer_forms.get(1) {
         return Err(CliError::TwoBufferFormats { second: *second });
     }
@@ -371,44 +358,8 @@ pub(super) fn positive(option: &'static str, what: &str, text: &str) -> Result<u
         .ok_or_else(|| CliError::value(option, text, format!("{what}, at least 1")))
 }
 
-/// Gives each chisel its arguments; what is left of the words is the filter.
-fn chisels_and_filter(args: &RawArgs, library: &Library) -> Result<(Vec<ChiselCall>, String), CliError> {
-    let mut taken = vec![false; args.words.len()];
-    let mut calls = Vec::new();
-    for (name, place) in args.chisel.iter().zip(&args.chisel_places) {
-        let mut chisel = chisels::create(name.trim())?;
-        let word = place.next_word.filter(|&at| !taken[at]);
-        let takes = match word {
-            None => false,
-            Some(at) => {
-                let rest =
-                    args.words[at..].iter().zip(&taken[at..]).filter(|(_, t)| !**t).map(|(w, _)| w.as_str());
-                let rest: Vec<&str> = rest.collect();
-                chisels::takes_word(chisel.meta(), || {
-                    is_filter(args.words[at].as_str(), library) || is_filter(&rest.join(" "), library)
-                })
-            }
-        };
-        let mut values = ArgValues::default();
-        if let (true, Some(at)) = (takes, word) {
-            taken[at] = true;
-            values = ArgValues::split(chisel.meta(), &args.words[at])?;
-        }
-        values.check(chisel.meta())?;
-        values.assign(chisel.as_mut())?;
-        calls.push(ChiselCall { chisel });
-    }
-    let words: Vec<&str> =
-        args.words.iter().zip(&taken).filter(|(_, t)| !**t).map(|(w, _)| w.as_str()).collect();
-    Ok((calls, words.join(" ")))
-}
-
-fn is_filter(text: &str, library: &Library) -> bool {
-    compile_filter(text, library).is_ok()
-}
-
 /// Compiles a filter; empty text is no filter.
-fn compile_filter(text: &str, library: &Library) -> Result<Option<EventFilter>, Box<FilterError>> {
+pub(super) fn compile_filter(text: &str, library: &Library) -> Result<Option<EventFilter>, Box<FilterError>> {
     if text.trim().is_empty() { Ok(None) } else { EventFilter::compile(text, library).map(Some) }
 }
 

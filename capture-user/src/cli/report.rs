@@ -1,4 +1,4 @@
-//! What is said besides events: the summary at the end (stderr) and the list of chisels.
+//! What is said besides events: about the filter, and the summary at the end (stderr).
 
 use super::error::CliError;
 use crate::live::containers::ContainerStats;
@@ -7,33 +7,6 @@ use capture_engine::{Counters, EventFilter};
 use capture_file::{ReadStats, WriteStats};
 use std::fmt::Write as _;
 use std::io::Write as _;
-
-/// Columns of `-cl`: name, then the short description cut into lines.
-const NAME_WIDTH: usize = 16;
-const TEXT_WIDTH: usize = 63;
-
-/// `-cl`: chisels by category.
-pub(crate) fn list_chisels() -> Result<(), CliError> {
-    let mut out = String::new();
-    let mut category = "";
-    for meta in chisels::list() {
-        if meta.category != category {
-            category = meta.category;
-            let title = format!("Category: {category}");
-            let _ = writeln!(out, "\n{title}\n{}", "-".repeat(title.len()));
-        }
-        let mut name = meta.name;
-        if name.len() >= NAME_WIDTH {
-            let _ = writeln!(out, "{name}");
-            name = "";
-        }
-        for line in wrap(meta.short, TEXT_WIDTH) {
-            let _ = writeln!(out, "{name:<NAME_WIDTH$}{line}");
-            name = "";
-        }
-    }
-    std::io::stdout().lock().write_all(out.as_bytes()).map_err(CliError::Stdout)
-}
 
 /// `--lint`: what is legal in the filter but probably not meant. Says so if it is nothing, so that
 /// silence never has to be interpreted.
@@ -56,21 +29,6 @@ pub(crate) fn explain(filter: &EventFilter) -> Result<(), CliError> {
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let mut out = std::io::stdout().lock();
     write!(out, "{text}{end}").and_then(|()| out.flush()).map_err(CliError::Stdout)
-}
-
-/// Cuts text at blanks into lines of at most `width` bytes.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_string()),
-        }
-    }
-    lines
 }
 
 /// What of the events and the process table is not in the file.
@@ -187,15 +145,4 @@ pub(crate) fn replay_summary(stats: &ReplayStats, written: Option<&WriteStats>, 
     }
     // As above.
     let _ = std::io::stderr().write_all(out.as_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn wrapping() {
-        assert_eq!(wrap("a bb ccc", 4), ["a bb", "ccc"]);
-        assert_eq!(wrap("toolongword x", 4), ["toolongword", "x"]);
-    }
 }

@@ -4,7 +4,7 @@
 use super::consumers::{ChiselConsumer, Consumer, Event, FileConsumer, LineConsumer, SummaryConsumer};
 use super::error::CliError;
 use super::feed::{Feed, Source};
-use super::plan::{Input, Limits, LivePlan, Plan};
+use super::plan::{Input as PlannedInput, Limits, LivePlan, Plan};
 use super::progress::Progress;
 use super::report::ReplayStats;
 use super::signals::StopFlag;
@@ -13,14 +13,15 @@ use crate::enrich::Enrichment;
 use crate::live::containers::ContainerOptions;
 use crate::live::priority;
 use crate::live::source::{LiveSource, LiveStats};
-use capture_common::{Next, Snapshot};
-use capture_engine::{Engine, EventFilter, EventView, Options};
+use capture_common::{Batch, Next, Snapshot};
+use capture_engine::{Applied, Engine, EventFilter, EventView, Options};
+use chisels::Input;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Runs the whole plan.
-pub fn run(plan: Plan, stop: StopFlag) -> Result<(), CliError> {
+/// Runs the whole plan. The answer is the command line of another run, if a chisel asks for one.
+pub fn run(plan: Plan, stop: StopFlag) -> Result<Option<String>, CliError> {
     let mut session = Session::new(plan, stop)?;
     let result = session.run_inputs();
     // Consumers end even after an error: what was read before it counts.
@@ -40,6 +41,19 @@ struct Session {
     live: Option<LiveStats>,
     replay: ReplayStats,
     started: Instant,
+    /// `None` where no chisel runs.
+    chisels: Option<ChiselState>,
+}
+
+/// What chisels want to know besides events.
+#[derive(Default)]
+struct ChiselState {
+    wanted_snaplen: Option<u32>,
+    /// Whether they were told that the input is open.
+    started: bool,
+    /// A copy of the last event, and what applying it found out.
+    last: Batch,
+    last_applied: Option<Applied>,
 }
 
 impl Session {
@@ -49,9 +63,13 @@ impl Session {
         let limited = plan.limits.count.is_some() || plan.limits.duration_ns.is_some();
         let mut consumers: Vec<Box<dyn Consumer>> = Vec::new();
         let chisels = std::mem::take(&mut plan.chisels);
-        let with_chisels = !chisels.is_empty();
-        for call in chisels {
-            consumers.push(Box::new(ChiselConsumer::start(call.chisel, &plan.lines)?));
+        let with_chisels = !chisels.calls.is_empty();
+        let mut chisel_state = None;
+        if with_chisels {
+            let consumer = ChiselConsumer::new(chisels, &plan.lines)?;
+            let wanted_snaplen = consumer.snaplen();
+            chisel_state = Some(ChiselState { wanted_snaplen, ..ChiselState::default() });
+            consumers.push(Box::new(consumer));
         }
         if !with_chisels && !plan.lines.quiet {
             consumers.push(Box::new(LineConsumer::new(&plan.lines, plan.verbose, plan.debug, display)?));
@@ -74,6 +92,7 @@ impl Session {
             live: None,
             replay: ReplayStats::default(),
             started: Instant::now(),
+            chisels: chisel_state,
         };
         Ok(session)
     }
@@ -84,11 +103,11 @@ impl Session {
 
     fn run_inputs(&mut self) -> Result<(), CliError> {
         match &self.plan.input {
-            Input::Live(live) => {
+            PlannedInput::Live(live) => {
                 let live = live.clone();
                 self.run_live(&live)
             }
-            Input::Files(files) => {
+            PlannedInput::Files(files) => {
                 let files = files.clone();
                 if let Some(write) = &self.plan.write {
                     same_file::refuse(&files, &write.path)?;
@@ -106,10 +125,11 @@ impl Session {
                 None => return Ok(()),
             }
         }
-        let result = match &mut feeds[..] {
-            [feed] => self.pass_on(feed),
+        let (result, last) = match &mut feeds[..] {
+            [feed] => (self.pass_on(feed), 0),
             feeds => self.merge(feeds),
         };
+        let result = result.and(self.end_input(&feeds[last].engine));
         for feed in &feeds {
             self.replay.add(&feed.name, feed.read_stats(), feed.engine.counters());
         }
@@ -121,7 +141,8 @@ impl Session {
 
     fn run_live(&mut self, live: &LivePlan) -> Result<(), CliError> {
         priority::raise(priority::CONSUMER);
-        let mut options = live.source_options();
+        let wanted_snaplen = self.chisels.as_ref().and_then(|chisels| chisels.wanted_snaplen);
+        let mut options = live.source_options(wanted_snaplen);
         if let Some(plan) = &live.containers {
             let directory = Enrichment::start(&plan.sources).map_err(|error| CliError::Io {
                 what: "starting the threads that ask for containers".into(),
@@ -132,6 +153,7 @@ impl Session {
         let source = LiveSource::open(&options)?;
         let mut feed = Feed::new("live", Source::Live(Box::new(source)), self.engine_options());
         let result = self.pass_on(&mut feed);
+        let result = result.and(self.end_input(&feed.engine));
         // The capture ends in order whatever happened: what was lost is told after a failure, too.
         if let Source::Live(live) = feed.source {
             let (stats, closed) = live.close();
@@ -162,7 +184,7 @@ impl Session {
             let mut flow = ControlFlow::Continue(());
             match next {
                 Next::End => return Ok(()),
-                Next::Section(snapshot) => self.section(&mut feed.engine, *snapshot)?,
+                Next::Section(snapshot) => self.section(feed, *snapshot)?,
                 Next::Events => flow = self.events(feed, u64::MAX)?,
                 Next::Idle => {}
             }
@@ -185,7 +207,14 @@ impl Session {
     /// Passes several files on in the order of their events' times, each through a state of its
     /// own. A file that is written cannot hold two machines at a time: it gets one input after
     /// another, in the order of their first events. A fault of one input ends that input alone.
-    fn merge(&mut self, feeds: &mut [Feed]) -> Result<(), CliError> {
+    ///
+    /// Answers with the index of the feed whose event was the last.
+    fn merge(&mut self, feeds: &mut [Feed]) -> (Result<(), CliError>, usize) {
+        let mut last = 0;
+        (self.merge_until_end(feeds, &mut last), last)
+    }
+
+    fn merge_until_end(&mut self, feeds: &mut [Feed], last: &mut usize) -> Result<(), CliError> {
         let writes = self.plan.write.is_some();
         for feed in feeds.iter_mut() {
             feed.fill(&self.stop);
@@ -196,11 +225,12 @@ impl Session {
         while !self.stop.is_set() {
             let times = feeds.iter().enumerate().filter_map(|(i, feed)| Some((feed.next_ts_ns()?, i)));
             let Some((_, first)) = times.clone().min() else { break };
+            *last = first;
             let others = times.filter(|&(_, i)| i != first).map(|(ts_ns, _)| ts_ns).min();
             let until_ns = if writes { u64::MAX } else { others.unwrap_or(u64::MAX) };
             while let Some(feed) = feeds.get_mut(first) {
                 for snapshot in std::mem::take(&mut feed.sections) {
-                    self.section(&mut feed.engine, snapshot)?;
+                    self.section(feed, snapshot)?;
                 }
                 let flow = self.events(feed, until_ns)?;
                 if flow.is_break() {
@@ -222,29 +252,72 @@ impl Session {
 
     /// Between batches.
     fn pause(&mut self, feeds: &[Feed]) -> Result<(), CliError> {
-        if let Some(progress) = &mut self.progress {
+        if self.progress.is_some() || self.chisels.is_some() {
             let (mut read, mut size) = (0, 0);
             for (feed_read, feed_size) in feeds.iter().filter_map(Feed::progress) {
                 (read, size) = (read + feed_read, size + feed_size);
             }
-            progress.show(read, size);
+            if let Some(progress) = &mut self.progress {
+                progress.show(read, size);
+            }
+            let percent = if size == 0 { 0.0 } else { read as f64 * 100.0 / size as f64 };
+            self.consumers.iter_mut().for_each(|consumer| consumer.progress(percent.min(100.0)));
         }
         self.consumers.iter_mut().try_for_each(|consumer| consumer.pause())
     }
 
-    fn section(&mut self, engine: &mut Engine, mut snapshot: Snapshot) -> Result<(), CliError> {
+    fn section(&mut self, feed: &mut Feed, mut snapshot: Snapshot) -> Result<(), CliError> {
         if self.plan.filter_proclist
             && let Some(filter) = &mut self.filter
         {
             proclist::keep_matching(&mut snapshot, filter);
         }
         // `-E` is about the machine that is recorded: a replay has the names that its file has.
-        if matches!(&self.plan.input, Input::Live(live) if !live.users) {
+        if matches!(&self.plan.input, PlannedInput::Live(live) if !live.users) {
             snapshot.users.clear();
             snapshot.groups.clear();
         }
-        engine.begin_section(&snapshot);
+        feed.engine.begin_section(&snapshot);
+        if let Some(chisels) = &mut self.chisels
+            && !std::mem::replace(&mut chisels.started, true)
+        {
+            let live = matches!(feed.source, Source::Live(_));
+            let name = if live { "" } else { &feed.name };
+            let input = Input { live, name, machine: feed.engine.machine() };
+            self.consumers.iter_mut().try_for_each(|consumer| consumer.start(&input))?;
+            self.take_filter();
+        }
         self.consumers.iter_mut().try_for_each(|consumer| consumer.section(&snapshot))
+    }
+
+    /// A chisel may have replaced the filter.
+    fn take_filter(&mut self) {
+        for consumer in &mut self.consumers {
+            if let Some(filter) = consumer.take_filter() {
+                self.filter = filter;
+            }
+        }
+    }
+
+    /// Tells the consumers that the input is over; `engine` applied its last event.
+    fn end_input(&mut self, engine: &Engine) -> Result<(), CliError> {
+        let Some(chisels) = &self.chisels else { return Ok(()) };
+        let raw = chisels.last.get(0);
+        let last = raw.zip(chisels.last_applied).map(|(raw, applied)| engine.view(raw, applied));
+        let mut result = Ok(());
+        for consumer in &mut self.consumers {
+            result = result.and(consumer.input_end(last.as_ref(), engine.machine()));
+        }
+        result
+    }
+
+    /// Keeps the event that chisels saw last.
+    fn keep_last(&mut self, batch: &Batch, at: usize, applied: Applied) {
+        if let (Some(chisels), Some(raw)) = (&mut self.chisels, batch.get(at)) {
+            chisels.last.clear();
+            chisels.last.push_copy(batch, at, raw.flags);
+            chisels.last_applied = Some(applied);
+        }
     }
 
     /// Passes on the events of the feed's batch up to a time.
@@ -258,6 +331,8 @@ impl Session {
             }
             return Ok(ControlFlow::Continue(()));
         }
+        let mut last = None;
+        let mut flow = ControlFlow::Continue(());
         while *at < batch.len() {
             let Some(raw) = batch.get(*at) else {
                 *at += 1;
@@ -267,7 +342,8 @@ impl Session {
                 break;
             }
             if self.limiter.is_past_end(raw.ts_ns) {
-                return Ok(ControlFlow::Break(()));
+                flow = ControlFlow::Break(());
+                break;
             }
             let applied = engine.apply(&raw);
             let view = engine.view(raw, applied);
@@ -280,19 +356,30 @@ impl Session {
             for consumer in &mut self.consumers {
                 consumer.event(&event)?;
             }
+            last = Some((*at, applied));
             *at += 1;
-            if matched && self.limiter.count_is_reached() {
-                return Ok(ControlFlow::Break(()));
+            let enough = self.chisels.is_some() && self.consumers.iter().any(|c| c.has_ended());
+            if enough || (matched && self.limiter.count_is_reached()) {
+                flow = ControlFlow::Break(());
+                break;
             }
         }
-        Ok(ControlFlow::Continue(()))
+        if let Some((at, applied)) = last {
+            self.keep_last(batch, at, applied);
+        }
+        if self.chisels.is_some() {
+            self.take_filter();
+        }
+        Ok(flow)
     }
 
     /// Ends the consumers, prints what is to be said at the end.
-    fn end(mut self) -> Result<(), CliError> {
+    fn end(mut self) -> Result<Option<String>, CliError> {
         let mut first_error = None;
         let mut written = None;
+        let mut rerun = None;
         for consumer in &mut self.consumers {
+            rerun = consumer.take_rerun().or(rerun);
             match consumer.end() {
                 Ok(Some(stats)) => written = Some(stats),
                 Ok(None) => {}
@@ -313,7 +400,9 @@ impl Session {
         }
         match &self.live {
             Some(live) if self.plan.strict && live.lost() > 0 => Err(CliError::Lost(live.lost())),
-            _ => Ok(()),
+            // The user asked for the end of everything.
+            _ if self.stop.is_set() => Ok(None),
+            _ => Ok(rerun),
         }
     }
 }

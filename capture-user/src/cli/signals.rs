@@ -34,6 +34,11 @@ impl StopFlag {
         self.0.load(Ordering::Relaxed)
     }
 
+    /// The flag itself, for those that know nothing of signals.
+    pub fn shared(&self) -> Arc<AtomicBool> {
+        self.0.clone()
+    }
+
     /// Asks for the end.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);

@@ -3,7 +3,8 @@
 //! Each read or write that moved data prints a heading (size, direction, fd, process, with
 //! container data also the container) and the captured part of the data below it.
 
-use crate::api::{ArgSpec, Chisel, Meta, Settings};
+use crate::api::{ArgSpec, Chisel, End, Handover, Meta, Settings};
+use crate::control::Control;
 use crate::error::ChiselError;
 use crate::text::write_bytes;
 use capture_common::EventFlags;
@@ -13,20 +14,18 @@ use capture_engine::render::text::push_visible;
 use capture_engine::render::{TextOptions, push_arg};
 
 /// What `-cl` and `-i` say.
-pub(super) static META: Meta = Meta {
-    name: "echo_fds",
-    category: "I/O",
-    short: "Print the data read and written by processes.",
-    description: "Prints the data that processes read from and write to any fd: files, pipes and \
-                  sockets. A filter says which. Reads are red and writes blue; with -pc or -pk the \
-                  container stands in each heading, the host in green and containers in cyan.",
-    args: &[ArgSpec {
-        name: "disable_color",
-        kind: "string",
-        description: "Set to 'disable_color' to print without colours",
-        optional: true,
-    }],
-};
+pub(super) static META: Meta = Meta::new(
+    "echo_fds",
+    "I/O",
+    "Print the data read and written by processes.",
+    "Prints the data that processes read from and write to any fd: files, pipes and sockets. A filter \
+     says which. Reads are red and writes blue; with -pc or -pk the container stands in each heading, \
+     the host in green and containers in cyan.",
+    &ARGS,
+);
+
+static ARGS: [ArgSpec; 1] =
+    [ArgSpec::optional("disable_color", "string", "Set to 'disable_color' to print without colours")];
 
 /// Bytes of each buffer that are worth keeping for this chisel.
 const SNAPLEN: u32 = 2000;
@@ -66,30 +65,29 @@ impl Default for EchoFds {
 }
 
 impl Chisel for EchoFds {
-    fn meta(&self) -> &'static Meta {
+    fn meta(&self) -> &Meta {
         &META
     }
 
-    fn set_arg(&mut self, name: &str, value: &str) -> Result<(), ChiselError> {
+    fn set_arg(&mut self, name: &str, value: &str, _: &mut Control) -> Result<(), ChiselError> {
         if name == "disable_color" && value == "disable_color" {
             self.colours = NO_COLOURS;
         }
         Ok(())
     }
 
-    fn snaplen(&self) -> Option<u32> {
-        Some(SNAPLEN)
-    }
-
-    fn start(&mut self, settings: &Settings) -> Result<(), ChiselError> {
+    fn init(&mut self, settings: &Settings, control: &mut Control) -> Result<Option<Handover>, ChiselError> {
+        let buffer = settings.buffers.unwrap_or_default();
         // With a chisel buffers are never cut.
-        self.text = TextOptions { buffer: settings.buffers, cut_buffers: false, ..TextOptions::default() };
+        self.text = TextOptions { buffer, cut_buffers: false, ..TextOptions::default() };
         self.container_data = settings.container_data;
-        Ok(())
+        control.snaplen = Some(SNAPLEN);
+        Ok(None)
     }
 
-    fn on_event(&mut self, event: &EventView<'_>, out: &mut Vec<u8>) -> Result<(), ChiselError> {
+    fn on_event(&mut self, event: &EventView<'_>, control: &mut Control) -> Result<(), ChiselError> {
         let Some(io) = Transfer::of(event) else { return Ok(()) };
+        let out = &mut control.out;
         self.heading(event, &io, out);
         if let Some(data) = event.info.and_then(|i| i.param_index("data"))
             && push_arg(out, event, data, &self.text)
@@ -99,9 +97,10 @@ impl Chisel for EchoFds {
         Ok(())
     }
 
-    fn on_end(&mut self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.colours.reset.as_bytes());
-        out.push(b'\n');
+    fn on_end(&mut self, _: &End<'_>, control: &mut Control) -> Result<(), ChiselError> {
+        control.out.extend_from_slice(self.colours.reset.as_bytes());
+        control.out.push(b'\n');
+        Ok(())
     }
 }
 
@@ -195,14 +194,14 @@ mod tests {
         exit.i64(data.len() as i64).bytes(data);
         exit.finish();
         let mut chisel = EchoFds::default();
-        chisel.set_arg("disable_color", "disable_color").unwrap();
-        chisel.start(&Settings::default()).unwrap();
-        let mut out = Vec::new();
+        let mut control = Control::default();
+        chisel.set_arg("disable_color", "disable_color", &mut control).unwrap();
+        chisel.init(&Settings::default(), &mut control).unwrap();
         for raw in batch.iter() {
             let applied = engine.apply(&raw);
-            chisel.on_event(&engine.view(raw, applied), &mut out).unwrap();
+            chisel.on_event(&engine.view(raw, applied), &mut control).unwrap();
         }
-        String::from_utf8(out).unwrap()
+        String::from_utf8(control.out).unwrap()
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl LineConsumer {
         display: Option<EventFilter>,
     ) -> Result<Self, CliError> {
         let text = TextOptions {
-            buffer: plan.buffers,
+            buffer: plan.buffers.unwrap_or_default(),
             cut_buffers: !verbose && !plan.json,
             zone: Zone::new(TimeZone::system()),
             ..TextOptions::default()

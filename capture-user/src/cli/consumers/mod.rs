@@ -13,8 +13,9 @@ pub use summary::SummaryConsumer;
 
 use super::error::CliError;
 use capture_common::{Batch, Snapshot};
-use capture_engine::EventView;
+use capture_engine::{EventFilter, EventView, Machine};
 use capture_file::WriteStats;
+use chisels::Input;
 
 /// One event on its way to the consumers.
 #[derive(Clone, Copy)]
@@ -33,6 +34,11 @@ pub struct Event<'a> {
 
 /// Takes events. Calls come in the order of the methods.
 pub trait Consumer {
+    /// The input is open, its first section begun.
+    fn start(&mut self, _input: &Input<'_>) -> Result<(), CliError> {
+        Ok(())
+    }
+
     /// A section begins.
     fn section(&mut self, _snapshot: &Snapshot) -> Result<(), CliError> {
         Ok(())
@@ -49,6 +55,29 @@ pub trait Consumer {
     /// The source has nothing at the moment, or a batch is over: write out what waits.
     fn pause(&mut self) -> Result<(), CliError> {
         Ok(())
+    }
+
+    /// How far the input is read, in percent.
+    fn progress(&mut self, _percent: f64) {}
+
+    /// Whether no further event is wanted, by anybody.
+    fn has_ended(&self) -> bool {
+        false
+    }
+
+    /// The filter, or none, that is to replace the command line's; once.
+    fn take_filter(&mut self) -> Option<Option<EventFilter>> {
+        None
+    }
+
+    /// The input is over, and this is its last event and the machine after it.
+    fn input_end(&mut self, _last: Option<&EventView<'_>>, _machine: &Machine) -> Result<(), CliError> {
+        Ok(())
+    }
+
+    /// The command line with which the program is to start over; once.
+    fn take_rerun(&mut self) -> Option<String> {
+        None
     }
 
     /// The stream is over. What was written, for those that write a file.

@@ -1,7 +1,7 @@
 //! Standard output through one reused buffer.
 
 use crate::cli::error::CliError;
-use std::io::Write;
+use std::io::{self, Write};
 
 /// Bytes that may wait before they are written out.
 const FULL_BYTES: usize = 64 << 10;
@@ -31,9 +31,14 @@ impl Stdout {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let mut out = std::io::stdout().lock();
-        let written = out.write_all(&self.buffer).and_then(|()| out.flush());
-        self.buffer.clear();
-        written.map_err(CliError::Stdout)
+        write_out(&mut self.buffer).map_err(CliError::Stdout)
     }
+}
+
+/// Writes text to standard output and empties the buffer, even if that fails.
+pub(crate) fn write_out(buffer: &mut Vec<u8>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(buffer).and_then(|()| out.flush());
+    buffer.clear();
+    written
 }
