@@ -65,13 +65,6 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
         instead: |record| record.compare = Compare::Exact,
     },
     Exception {
-        id: "48",
-        reason: "the last command runs a chisel: to be switched on when there is `ps`",
-        shell: &[("; sysdig -r $W/a.scap -c ps | wc -l", "")],
-        stdout: &[("155\n", "")],
-        instead: nothing_else,
-    },
-    Exception {
         id: "51",
         reason: "the first slice of time has a name like the others; 0.29.3 calls it first_dump.scap",
         shell: &[],
@@ -98,6 +91,40 @@ pub(crate) const EXCEPTIONS: &[Exception] = &[
             let rest: Vec<&str> = all.filter(|line| !line.contains("invalid option -- 'N'")).collect();
             record.outcome.stderr = rest.join("\n");
         },
+    },
+    Exception {
+        id: "57",
+        reason: "which of the calls that happened twice are among the 30 shown follows the hash order of LuaJIT",
+        shell: &[("-c topscalls", "-c topscalls | grep -v '^2 '")],
+        stdout: &[],
+        instead: |record| {
+            let lines = record.outcome.stdout.lines().filter(|line| !line.starts_with("2 "));
+            record.outcome.stdout = lines.map(|line| format!("{line}\n")).collect();
+        },
+    },
+    Exception {
+        id: "60",
+        reason: "the LuaJIT that Debian links rounds 10.625 up in %.2f, today's as C does",
+        shell: &[],
+        stdout: &[("10.63M", "10.62M")],
+        instead: nothing_else,
+    },
+    Exception {
+        id: "83",
+        reason: "shellshock_detect runs: its filter mixes `or` and `and` without brackets, which 0.29.3 refuses",
+        shell: &[],
+        stdout: &[("shellshock_detect 0 1", "shellshock_detect 1 0")],
+        instead: nothing_else,
+    },
+    Exception {
+        id: "86",
+        reason: "the end callback of a chisel whose start failed is not called; 0.29.3 prints an empty table",
+        shell: &[],
+        stdout: &[(
+            "Bytes               no.such             \n--------------------------------------------------------------------------------\n",
+            "",
+        )],
+        instead: |record| record.compare_stderr = Compare::Ignore,
     },
 ];
 

@@ -140,7 +140,7 @@ fn sorted(text: &str) -> Vec<&str> {
 }
 
 fn parsed(text: &str) -> Option<Vec<Value>> {
-    text.lines().map(|line| serde_json::from_str(line).ok()).collect()
+    serde_json::Deserializer::from_str(text).into_iter().collect::<Result<_, _>>().ok()
 }
 
 /// The same lines but for figures, followed perhaps by more; or, for errors, as many reports as

@@ -1,0 +1,308 @@
+//! Every Lua file of Debian's sysdig package runs in our host as it runs in stock sysdig: the same
+//! text, the same exit code, over captures that both read.
+//!
+//! A file that [`CASES`] does not name runs without arguments. What differs stands in [`EXCEPTIONS`]
+//! with its reason; a row that no longer differs fails the test.
+
+use crate::support::{Compare, capture, difference, run, same};
+use capture_tests::{data_dir, stock_sysdig};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Where Debian's package has them.
+const FOLDER: &str = "/usr/share/sysdig/chisels";
+/// How many files sysdig 0.29.3 has there.
+const FILES: usize = 102;
+
+/// Captures in tests/data/captures that sysdig 0.29.3 reads to the end.
+const CAPTURES: &[&str] = &[
+    "curl_google.scap",
+    "single_ipv6_conn.scap",
+    "test_ipv6_client.scap",
+    "k8s_dns.scap",
+    "interop-superset.scap",
+    "interop-full.scap",
+    "interop-container.scap",
+];
+
+/// Arguments of a chisel, words behind it, and how its output is compared.
+struct Case {
+    chisel: &'static str,
+    args: &'static [&'static str],
+    how: Compare,
+    /// Options for our side only.
+    ours: &'static [&'static str],
+}
+
+const fn case(chisel: &'static str, args: &'static [&'static str], how: Compare) -> Case {
+    Case { chisel, args, how, ours: &[] }
+}
+
+/// Runs besides the plain one. Chisels that need arguments have no plain one.
+const CASES: &[Case] = &[
+    case("around", &["out.scap", "evt.type=accept"], Compare::Exact),
+    case("around", &["out.scap", "evt.type=connect"], Compare::Exact),
+    case("echo_fds", &["disable_color"], Compare::Exact),
+    case("echo_fds", &["disable_color", "fd.type=ipv6"], Compare::Exact),
+    case("fdbytes_by", &["fd.directory"], Compare::Lines),
+    case("fdbytes_by", &["proc.name"], Compare::Lines),
+    case("fdcount_by", &["fd.type"], Compare::Lines),
+    case("fdcount_by", &["proc.name"], Compare::Lines),
+    case("fdtime_by", &["proc.name"], Compare::Lines),
+    case("fileslower", &["0"], Compare::Exact),
+    case("fileslower", &["x"], Compare::Exact),
+    case("netlower", &["0 disable_color"], Compare::Exact),
+    case("lsof", &["fd.type=ipv4"], Compare::Lines),
+    case("netstat", &["fd.type=ipv6"], Compare::Lines),
+    case("ps", &["proc.name=sshd"], Compare::Exact),
+    case("scallslower", &["0 disable_color"], Compare::Exact),
+    case("spectrogram", &["100"], Compare::Exact),
+    case("spy_ip", &["127.0.0.1"], Compare::Exact),
+    case("spy_ip", &["10.0.0.79"], Compare::Exact),
+    case("spy_port", &["80"], Compare::Exact),
+    case("spy_port", &["53", "evt.dir=<"], Compare::Exact),
+    case("subsecoffset", &["100"], Compare::Exact),
+    case(
+        "table_generator",
+        &[
+            "proc.name,fd.type Process,Type evt.rawarg.res Bytes 'evt.is_io=true and evt.failed=false' 10 bytes",
+        ],
+        Compare::Lines,
+    ),
+    case("tracers_2_statsd", &["127.0.0.1 8125"], Compare::Exact),
+    Case { chisel: "udp_extract", args: &[], how: Compare::Exact, ours: &["--lua-unsafe"] },
+    Case { chisel: "wsysdig_summary", args: &[], how: Compare::Words, ours: &["--lua-unsafe"] },
+];
+
+/// How the output of the plain run is compared, where that is not byte for byte.
+const UNORDERED: &[(&[&str], Compare)] = &[
+    (&["httptop", "list_login_shells", "lsof", "netstat", "spy_users"], Compare::Lines),
+    (
+        &["topcontainers_cpu", "topcontainers_error", "topcontainers_file", "topcontainers_net"],
+        Compare::Lines,
+    ),
+    (&["topconns", "topfiles_bytes", "topfiles_errors", "topfiles_time", "topports_server"], Compare::Top),
+    (&["topprocs_cpu", "topprocs_errors", "topprocs_file", "topprocs_net"], Compare::Top),
+    (&["topscalls", "topscalls_time"], Compare::Top),
+    (&["flame"], Compare::Words),
+];
+
+const K8S_TUPLE: &str = "sysdig 0.29.3 reads the IPv4 tuple of this capture's messages shifted and prints addresses \
+                         that are none (53.0.3.0); ours are those of the file";
+const ROUNDING: &str = "the LuaJIT that Debian links rounds 8.125 up in %.2f, today's as C does";
+const RENAMED: &str = "a UDP socket that connects to another peer has that peer in its name, as the call's tuple \
+                       says; sysdig 0.29.3 keeps the first one";
+const YOUNG_PARAMS: &str = "parameters younger than sysdig 0.29.3 (pidns_init_start_ts and on)";
+const SNAPSHOT_TUPLE: &str = "a connection of the process table without a protocol: sysdig 0.29.3 prints its \
+                              addresses, ours is <unknown> until something tells the protocol";
+
+/// What differs, and why: chisel, capture (all if empty), reason.
+const EXCEPTIONS: &[(&str, &str, &str)] = &[
+    (
+        "shellshock_detect",
+        "",
+        "its filter mixes `or` and `and` without brackets: sysdig 0.29.3 refuses it, we read it as older \
+         versions did",
+    ),
+    (
+        "bottlenecks",
+        "single_ipv6_conn.scap",
+        "sysdig 0.29.3 knows no latency of procinfo events of threads that were not in the process table; \
+         ours is 0, so that the chisel takes the event for an enter",
+    ),
+    ("bottlenecks", "test_ipv6_client.scap", RENAMED),
+    ("fdcount_by", "test_ipv6_client.scap", RENAMED),
+    ("netlower", "test_ipv6_client.scap", RENAMED),
+    ("bottlenecks", "interop-superset.scap", YOUNG_PARAMS),
+    ("bottlenecks", "interop-full.scap", YOUNG_PARAMS),
+    ("bottlenecks", "interop-container.scap", YOUNG_PARAMS),
+    ("echo_fds", "k8s_dns.scap", K8S_TUPLE),
+    ("fdcount_by", "k8s_dns.scap", K8S_TUPLE),
+    ("netlower", "k8s_dns.scap", K8S_TUPLE),
+    ("topconns", "k8s_dns.scap", K8S_TUPLE),
+    ("fdbytes_by", "curl_google.scap", ROUNDING),
+    ("fdbytes_by", "k8s_dns.scap", ROUNDING),
+    ("ps", "curl_google.scap", ROUNDING),
+    ("ps", "k8s_dns.scap", ROUNDING),
+    ("lsof", "interop-superset.scap", SNAPSHOT_TUPLE),
+    ("lsof", "interop-full.scap", SNAPSHOT_TUPLE),
+    ("lsof", "interop-container.scap", SNAPSHOT_TUPLE),
+];
+
+/// One run on both sides.
+struct Run<'a> {
+    chisel: &'a str,
+    args: &'a [&'a str],
+    how: Compare,
+    ours: &'a [&'a str],
+    capture: &'a str,
+}
+
+/// What came of it.
+struct Outcome {
+    mark: char,
+    /// Where they differ, how.
+    difference: Option<String>,
+}
+
+#[test]
+fn every_chisel_of_the_package_runs_as_in_stock() {
+    let name = "every_chisel_of_the_package_runs_as_in_stock";
+    let Some(stock) = stock_sysdig(name) else { return };
+    let files = lua_files();
+    assert_eq!(files.len(), FILES, "{FOLDER} is not that of sysdig 0.29.3");
+    let runs = plan(&files);
+    let outcomes: Vec<Mutex<Option<Outcome>>> = runs.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let at = runs.iter().position(|r| std::ptr::eq(r, run)).expect("it is one of them");
+                    *outcomes[at].lock().expect("lives") = Some(both(run, &stock));
+                }
+            });
+        }
+    });
+    let outcomes: Vec<Outcome> =
+        outcomes.into_iter().map(|o| o.into_inner().expect("lives").expect("ran")).collect();
+    print_matrix(&runs, &outcomes);
+    check(&runs, &outcomes);
+}
+
+fn lua_files() -> Vec<String> {
+    let entries = std::fs::read_dir(FOLDER).expect("the package's folder");
+    let names = entries.map(|entry| entry.expect("reads").file_name().into_string().expect("is text"));
+    let mut names: Vec<String> = names.filter_map(|n| n.strip_suffix(".lua").map(str::to_owned)).collect();
+    names.sort();
+    names
+}
+
+fn plan(files: &[String]) -> Vec<Run<'_>> {
+    let mut runs = Vec::new();
+    for file in files {
+        let is_chisel = std::fs::read_to_string(format!("{FOLDER}/{file}.lua")).is_ok_and(|text| {
+            text.lines().any(|line| line.trim_end().starts_with("args") && line.contains('='))
+        });
+        // Libraries and views are refused before the capture is opened.
+        let captures = if is_chisel { CAPTURES } else { &CAPTURES[..1] };
+        let how =
+            UNORDERED.iter().find(|(names, _)| names.contains(&&**file)).map_or(Compare::Exact, |row| row.1);
+        for &capture in captures {
+            runs.push(Run { chisel: file, args: &[], how, ours: &[], capture });
+            for case in CASES.iter().filter(|case| case.chisel == file) {
+                runs.push(Run { chisel: file, args: case.args, how: case.how, ours: case.ours, capture });
+            }
+        }
+        // A case without arguments is there for its options: no plain run beside it.
+        if CASES.iter().any(|case| case.chisel == file && case.args.is_empty()) {
+            runs.retain(|run| run.chisel != file || !run.ours.is_empty());
+        }
+    }
+    runs
+}
+
+/// Runs both and compares.
+fn both(wanted: &Run<'_>, stock: &Path) -> Outcome {
+    let path = data_dir().join("captures").join(wanted.capture);
+    let words = |folder: &Path, own: &[&str], chisel: &str| -> Vec<String> {
+        // A copy, since some chisels write beside their capture.
+        let copy: PathBuf = folder.join(wanted.capture);
+        std::fs::copy(&path, &copy).expect("copies");
+        let head =
+            ["-r".to_owned(), copy.to_str().expect("is text").to_owned(), "-c".to_owned(), chisel.to_owned()];
+        own.iter()
+            .map(|w| (*w).to_owned())
+            .chain(head)
+            .chain(wanted.args.iter().map(|w| (*w).to_owned()))
+            .collect()
+    };
+    let go = |program: &Path, own: &[&str], chisel: &str| -> (Output, Vec<u8>) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let words = words(folder.path(), own, chisel);
+        let output = run(program, folder.path(), &words.iter().map(String::as_str).collect::<Vec<_>>());
+        let stdout = without(&output.stdout, folder.path().to_str().expect("is text"));
+        (output, stdout)
+    };
+    let (ours, our_text) = go(capture(), wanted.ours, &format!("{}.lua", wanted.chisel));
+    let (stocks, stock_text) = go(stock, &[], wanted.chisel);
+    let same_code = ours.status.code() == stocks.status.code();
+    if same_code && our_text == stock_text {
+        return Outcome { mark: if ours.status.success() { '=' } else { 'e' }, difference: None };
+    }
+    if same_code && same(wanted.how, &our_text, &stock_text) {
+        return Outcome { mark: 's', difference: None };
+    }
+    let text = format!(
+        "exit codes {:?} and {:?}\n{}\n  stderr: {:?} and {:?}",
+        ours.status.code(),
+        stocks.status.code(),
+        difference(&our_text, &stock_text),
+        String::from_utf8_lossy(&ours.stderr),
+        String::from_utf8_lossy(&stocks.stderr),
+    );
+    Outcome { mark: 'x', difference: Some(text) }
+}
+
+/// Text without what differs from run to run: the name of the folder, and how far a file was read at
+/// some moment.
+fn without(text: &[u8], folder: &str) -> Vec<u8> {
+    let Ok(text) = std::str::from_utf8(text) else { return text.to_vec() };
+    let text = text.replace(folder, "FOLDER");
+    let is_progress = |line: &str| line.starts_with("{\"progress\": ") && line.ends_with(" },");
+    text.split('\n').filter(|line| !is_progress(line)).collect::<Vec<_>>().join("\n").into_bytes()
+}
+
+fn print_matrix(runs: &[Run<'_>], outcomes: &[Outcome]) {
+    println!("= equal   s equal as sets   e both refuse alike   x differs");
+    for (at, name) in CAPTURES.iter().enumerate() {
+        println!("{:>2}: {name}", at + 1);
+    }
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for (run, outcome) in runs.iter().zip(outcomes) {
+        let label = format!("{} {}", run.chisel, run.args.join(" "));
+        match rows.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, marks)) => marks.push(outcome.mark),
+            None => rows.push((label, outcome.mark.to_string())),
+        }
+    }
+    for (label, marks) in rows {
+        println!("{marks:<8} {label:.70}");
+    }
+    let count = |mark| outcomes.iter().filter(|o| o.mark == mark).count();
+    println!(
+        "{} runs: {} =, {} s, {} e, {} x",
+        outcomes.len(),
+        count('='),
+        count('s'),
+        count('e'),
+        count('x')
+    );
+}
+
+/// Every difference has a row, every row a difference.
+fn check(runs: &[Run<'_>], outcomes: &[Outcome]) {
+    let mut used = BTreeSet::new();
+    let mut unexplained = 0;
+    for (run, outcome) in runs.iter().zip(outcomes) {
+        let Some(text) = &outcome.difference else { continue };
+        let row = EXCEPTIONS.iter().position(|(chisel, capture, _)| {
+            *chisel == run.chisel && (capture.is_empty() || *capture == run.capture)
+        });
+        match row {
+            Some(row) => {
+                used.insert(row);
+            }
+            None => {
+                unexplained += 1;
+                println!("\n{} {:?} on {}: {text}", run.chisel, run.args, run.capture);
+            }
+        }
+    }
+    let unused: Vec<_> = (0..EXCEPTIONS.len()).filter(|row| !used.contains(row)).collect();
+    assert!(unused.is_empty(), "rows that nothing differs by any more: {unused:?}");
+    assert_eq!(unexplained, 0, "runs that differ without a reason");
+}

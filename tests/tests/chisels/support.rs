@@ -1,0 +1,85 @@
+//! Running `capture` and stock sysdig alike, and comparing what they print.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// How two outputs are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compare {
+    /// Byte for byte.
+    Exact,
+    /// As sets of lines: the order follows the hash order of tables.
+    Lines,
+    /// As a table of the greatest values that is cut somewhere: which of the rows with the least
+    /// value are shown follows the hash order, too.
+    Top,
+    /// As bags of words: the order of members in JSON objects follows the hash order.
+    Words,
+}
+
+/// Runs a program as the recorded runs were: times in UTC, its own home folder.
+pub(crate) fn run(program: &Path, folder: &Path, args: &[&str]) -> Output {
+    Command::new(program)
+        .args(args)
+        .current_dir(folder)
+        .env_remove("SYSDIG_CHISEL_DIR")
+        .envs([("TZ", "UTC"), ("LC_ALL", "C.UTF-8"), ("TERM", "xterm-256color")])
+        .env("HOME", folder)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()))
+}
+
+/// The program under test.
+pub(crate) fn capture() -> &'static Path {
+    Path::new(env!("CARGO_BIN_EXE_capture-test"))
+}
+
+/// Whether two outputs say the same.
+pub(crate) fn same(how: Compare, left: &[u8], right: &[u8]) -> bool {
+    match how {
+        Compare::Exact => left == right,
+        Compare::Lines => sorted_lines(left) == sorted_lines(right),
+        Compare::Top => top(left) == top(right),
+        Compare::Words => words(left) == words(right),
+    }
+}
+
+/// The lines but for those with the value of the last one, and how many those are.
+fn top(text: &[u8]) -> (Vec<&[u8]>, usize) {
+    let lines: Vec<&[u8]> = text.split(|&b| b == b'\n').filter(|line| !line.is_empty()).collect();
+    fn value(line: &[u8]) -> &[u8] {
+        line.split(|&b| b == b' ').next().unwrap_or(line)
+    }
+    let least = lines.last().copied().map(value).unwrap_or_default();
+    let mut above: Vec<&[u8]> = lines.iter().copied().filter(|line| value(line) != least).collect();
+    above.sort_unstable();
+    let cut = lines.len() - above.len();
+    (above, cut)
+}
+
+fn sorted_lines(text: &[u8]) -> Vec<&[u8]> {
+    let mut lines: Vec<&[u8]> = text.split(|&b| b == b'\n').collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn words(text: &[u8]) -> Vec<&[u8]> {
+    let is_between = |b: &u8| b" \n,{}[]".contains(b);
+    let mut words: Vec<&[u8]> = text.split(|b| is_between(b)).filter(|word| !word.is_empty()).collect();
+    words.sort_unstable();
+    words
+}
+
+/// The first lines in which two outputs differ, for messages.
+pub(crate) fn difference(left: &[u8], right: &[u8]) -> String {
+    let (left, right) = (sorted_lines(left), sorted_lines(right));
+    let only = |a: &[&[u8]], b: &[&[u8]]| -> Vec<String> {
+        a.iter()
+            .filter(|line| !b.contains(line))
+            .take(4)
+            .map(|l| String::from_utf8_lossy(l).into_owned())
+            .collect()
+    };
+    format!("  only ours:   {:?}\n  only stock's: {:?}", only(&left, &right), only(&right, &left))
+}
