@@ -6,8 +6,8 @@ use super::options::LuaOptions;
 use crate::api::{Handover, Settings};
 use crate::control::{Control, Interval};
 use capture_engine::EventFilter;
-use capture_engine::fields::{Ctx, Field, Getter};
-use capture_engine::format::Formatter;
+use capture_engine::fields::Getter;
+use capture_engine::format::{Formatter, ResolvedField};
 use capture_engine::render::address::push_ip;
 use capture_engine::render::buffer::push_buffer;
 use capture_engine::render::text::{dot_controls, push_visible};
@@ -27,8 +27,7 @@ const WAITING_BYTES: usize = 1 << 20;
 /// A field that the chisel asked for.
 #[derive(Debug)]
 struct Handle {
-    field: &'static Field,
-    arg: Option<Box<str>>,
+    field: ResolvedField,
     /// Text goes to the chisel byte by byte as it was recorded.
     is_raw: bool,
     /// A buffer in the form that the user chose, not its bytes.
@@ -165,7 +164,7 @@ impl Host {
 
     /// Compiles a field; the answer is its number, counted from 1.
     pub(super) fn request_field(&self, name: &str) -> mlua::Result<usize> {
-        let (field, arg) = match capture_engine::format::resolve_field(name) {
+        let field = match capture_engine::format::resolve_field(name) {
             Ok(found) => found,
             Err(error) => {
                 return raise(format!("chisel requesting nonexistent field {name}: {error}"));
@@ -175,8 +174,8 @@ impl Host {
         if handles.len() >= HANDLES_MAX {
             return raise(format!("a chisel may ask for {HANDLES_MAX} fields"));
         }
-        let is_raw = field.name == "evt.rawarg";
-        handles.push(Handle { field, arg, is_raw, is_rendered: field.name == "evt.buffer" });
+        let name = field.field.name;
+        handles.push(Handle { field, is_raw: name == "evt.rawarg", is_rendered: name == "evt.buffer" });
         Ok(handles.len())
     }
 
@@ -193,16 +192,16 @@ impl Host {
             let mut arena = self.arena.borrow_mut();
             arena.reset();
             let options = self.text.borrow();
-            let ctx = Ctx { view, options: &options, arg: handle.arg.as_deref(), arena: &arena };
+            let ctx = handle.field.ctx(view, &options, &arena);
             let mut text = self.scratch.borrow_mut();
             text.clear();
-            let value = match handle.field.getter {
+            let value = match handle.field.field.getter {
                 Getter::Value(get) => get(&ctx).unwrap_or(FieldValue::None),
                 Getter::Text(write) => {
                     if !write(&ctx, &mut text) {
                         return Ok(Value::Nil);
                     }
-                    if !handle.field.rendered {
+                    if !handle.field.field.rendered {
                         dot_controls(&mut text, 0);
                     }
                     return Ok(Value::String(lua.create_string(&*text)?));
