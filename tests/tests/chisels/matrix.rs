@@ -123,6 +123,7 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
     ("fdcount_by", "k8s_dns.scap", K8S_TUPLE),
     ("netlower", "k8s_dns.scap", K8S_TUPLE),
     ("topconns", "k8s_dns.scap", K8S_TUPLE),
+    ("wsysdig_summary", "k8s_dns.scap", K8S_TUPLE),
     ("fdbytes_by", "curl_google.scap", ROUNDING),
     ("fdbytes_by", "k8s_dns.scap", ROUNDING),
     ("ps", "curl_google.scap", ROUNDING),
