@@ -91,6 +91,9 @@ fn type_list(set: &TypeSet, catalogue: &dyn Catalogue) -> String {
             names.push(name.into_owned());
         }
     }
+    if set.contains(TypeSet::CAPACITY) {
+        names.push("younger types".to_owned());
+    }
     match names.len() {
         0 => format!("{} codes", set.len()),
         count if count > SHOWN_MAX => {
