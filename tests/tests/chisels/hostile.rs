@@ -229,14 +229,12 @@ fn huge_text_is_no_trouble() {
     let (stdout, stderr, code) = chisel(text, &[]);
     assert_eq!((stdout.len(), code), (190_000_000, Some(0)), "{stderr}");
     fails(
-        &format!(
-            "function on_init() chisel.set_filter('proc.name=' .. string.rep('x', 1e7)) return true end"
-        ),
+        "function on_init() chisel.set_filter('proc.name=' .. string.rep('x', 1e7)) return true end",
         &[],
         &["on_init"],
     );
     fails(
-        &format!("function on_init() chisel.request_field(string.rep('x', 1e5)) return true end"),
+        "function on_init() chisel.request_field(string.rep('x', 1e5)) return true end",
         &[],
         &["nonexistent field"],
     );

@@ -48,11 +48,9 @@ pub(crate) const DIFFERENCES: &[Difference] = &[
 
     // What fields mean.
     differ(&["evt.failed", "evt.count.error"], &["values1"], "a call that the kernel begins again has not failed"),
-    differ(&["evt.latency"], &[], "a context switch has no latency; it shows that of the thread's last call"),
     differ(&["syscall.type"], &[], "the end of a process is no system call"),
     differ(&["evt.abspath"], &[], "enters and newer exits have an absolute path too"),
     differ(&["evt.category"], &["categories", "samples/curl"], "younger generic calls have the category of their relatives"),
-    differ(&["evt.reltime"], &["interop-container", "interop-full"], "time runs from the first event, which is the container's"),
     differ(&["evt.num", "evt.deltatime"], &["samples/curl"], "it skips, and does not count, events of types younger than itself"),
 
     // Sockets.
