@@ -426,13 +426,22 @@ mod tests {
 
     #[test]
     fn exceptions_are_narrow() {
-        let young = EventKind { code: 0, call: 0 };
-        let result =
-            check(&[young], "1 12:00:00.1 0 a b (5) > rseq \n", "7 12:00:00.1 0 a b (5) > <unknown> \n");
-        assert_eq!((result.explained[0], result.unexplained), (1, 0));
-        let result =
-            check(&[READ_X], "1 12:00:00.1 0 a (5) > rseq \n", "7 12:00:00.1 0 a (5) > <unknown> \n");
-        assert_eq!((result.explained[0], result.unexplained), (0, 1));
+        let kind = |code| EventKind { code, call: 0 };
+        // Kind, our text and stock's, whether a row explains the difference.
+        for (kind, ours, stocks, explained) in [
+            (kind(0), "> rseq ", "> <unknown> ", true),
+            (READ_X, "> rseq ", "> <unknown> ", false),
+            (EventKind { code: 1, call: 107 }, "< rt_sigaction res=0 ", "< rt_sigaction ", true),
+            (READ_X, "< read res=0 ", "< read ", false),
+            (kind(306), "> openat name=<NA> flags=1 ", "> openat name=-100 flags=1 ", true),
+            (kind(306), "> openat name=/x flags=1 ", "> openat name=-100 flags=1 ", false),
+            (kind(306), "> openat name=<NA> flags=1 ", "> openat name=-100 flags=2 ", false),
+        ] {
+            let line = |text: &str| format!("1 12:00:00.1 0 a (5) {text}\n");
+            let result = check(&[kind], &line(ours), &line(stocks));
+            let counts = (result.explained.iter().sum::<u64>(), result.unexplained);
+            assert_eq!(counts, if explained { (1, 0) } else { (0, 1) }, "{ours}");
+        }
     }
 
     #[test]
