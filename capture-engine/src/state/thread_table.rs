@@ -2,7 +2,7 @@
 //!
 //! Invariant: every tid in the index points to an occupied slot whose thread has that tid, and
 //! no more than the limit are held. Who adds one to a full table makes room first:
-//! [`ThreadTable::idlest`].
+//! `ThreadTable::idlest`.
 
 use super::thread::{Thread, thread_flags};
 use rustc_hash::FxHashMap;

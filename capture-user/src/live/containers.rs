@@ -1,10 +1,10 @@
 //! New containers in the stream: noticed on the drain thread, recorded by the consumer's.
 //!
 //! A runtime makes a container's cgroup (mkdir) before it puts a thread into it; at the latest the
-//! exit of a clone or exec shows a thread's cgroups. The drain thread notes the place ([`Watch`]) and tells the [`Directory`], which looks
-//! the container up on threads of its own. The consumer ([`Placer`]) holds the stream at that place
-//! until the record is there or the time is over, and puts it before that event. What comes later
-//! goes into the stream later.
+//! exit of a clone or exec shows a thread's cgroups. The drain thread notes the place (`Watch`)
+//! and tells the `Directory`, which looks the container up on threads of its own. The consumer
+//! (`Placer`) holds the stream at that place until the record is there or the time is over, and
+//! puts it before that event. What comes later goes into the stream later.
 //!
 //! Invariant: nothing on the drain thread waits; the stream is held by the consumer alone, for at
 //! most the given time per container, and what it has placed never goes back in time.
