@@ -98,7 +98,7 @@ fn by_capture(text: &str, root: u32) -> Vec<Vec<Told>> {
         if pids.iter().any(|p| p == ppid) && !pids.iter().any(|p| p == pid) {
             pids.push(pid.to_owned());
         }
-        if !pids.iter().any(|p| p == pid) || name == "procexit" {
+        if !pids.iter().any(|p| p == pid) || ["procexit", "signaldeliver"].contains(&name) {
             continue;
         }
         let calls = threads.entry(tid).or_insert_with(|| {
