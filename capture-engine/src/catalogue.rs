@@ -314,18 +314,22 @@ pub struct ShownEvent<'a> {
     pub options: &'a TextOptions,
 }
 
+#[inline]
+fn value_of<'a>(
+    field_ref: &'a FieldRef,
+    view: &'a EventView<'a>,
+    options: &'a TextOptions,
+    arena: &'a Arena,
+) -> Value<'a> {
+    let Some(field) = field(field_ref.id) else { return Value::None };
+    let (arg, places) = (field_ref.arg.as_deref(), param_places(field_ref.id));
+    field.value(&Ctx { view, options, arg, places, arena }).unwrap_or(Value::None)
+}
+
 impl Record for ShownEvent<'_> {
     #[inline]
     fn field<'a>(&'a self, field_ref: &'a FieldRef, arena: &'a Arena) -> Value<'a> {
-        let Some(field) = field(field_ref.id) else { return Value::None };
-        let ctx = Ctx {
-            view: self.view,
-            options: self.options,
-            arg: field_ref.arg.as_deref(),
-            places: param_places(field_ref.id),
-            arena,
-        };
-        field.value(&ctx).unwrap_or(Value::None)
+        value_of(field_ref, self.view, self.options, arena)
     }
 
     #[inline]
@@ -341,15 +345,7 @@ static FILTER_OPTIONS: LazyLock<TextOptions> =
 impl Record for EventView<'_> {
     #[inline]
     fn field<'a>(&'a self, field_ref: &'a FieldRef, arena: &'a Arena) -> Value<'a> {
-        let Some(field) = field(field_ref.id) else { return Value::None };
-        let ctx = Ctx {
-            view: self,
-            options: &FILTER_OPTIONS,
-            arg: field_ref.arg.as_deref(),
-            places: param_places(field_ref.id),
-            arena,
-        };
-        field.value(&ctx).unwrap_or(Value::None)
+        value_of(field_ref, self, &FILTER_OPTIONS, arena)
     }
 
     #[inline]

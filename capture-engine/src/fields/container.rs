@@ -4,7 +4,7 @@
 use super::health_probe::push_command;
 use super::proc::{bytes, flag};
 use super::{Ctx, Field, text, value};
-use crate::state::cgroups::container_of;
+use crate::state::cgroups::locate;
 use crate::state::containers::{Container, ProbeKind};
 use filter_lang::FieldType::{AbsTime, Bool, RelTime, Str};
 use filter_lang::{ArgRule, Value};
@@ -73,7 +73,7 @@ fn engine<'a>(c: &Ctx<'a>) -> Option<Value<'a>> {
     if on_host(c)? {
         return bytes(HOST);
     }
-    let guessed = || container_of(&c.view.thread()?.cgroups_raw).map(|(kind, _)| kind);
+    let guessed = || locate(&c.view.thread()?.cgroups_raw).map(|found| found.kind);
     let kind = c.view.container().and_then(|m| m.kind).or_else(guessed)?;
     Some(Value::text(kind.name()))
 }

@@ -71,41 +71,40 @@ fn stored<'a>(c: &Ctx<'a>, kind: Kind, get: fn(&Object) -> &[u8]) -> Option<Valu
 }
 
 /// Appends parts joined by a comma and a blank; answers whether there was any.
-fn joined<'a>(out: &mut Vec<u8>, parts: impl Iterator<Item = &'a [u8]>) -> bool {
+fn joined<T>(out: &mut Vec<u8>, parts: impl Iterator<Item = T>, push: impl Fn(&mut Vec<u8>, T)) -> bool {
     let mut any = false;
-    for part in parts.filter(|part| !part.is_empty()) {
+    for part in parts {
         if any {
             out.extend_from_slice(b", ");
         }
-        out.extend_from_slice(part);
+        push(out, part);
         any = true;
     }
     any
 }
 
+/// The same with the texts that are not empty.
+fn joined_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = &'a [u8]>) -> bool {
+    joined(out, texts.filter(|text| !text.is_empty()), |out, text| out.extend_from_slice(text))
+}
+
 fn names(c: &Ctx<'_>, out: &mut Vec<u8>, kind: Kind) -> bool {
-    joined(out, objects(c, kind).map(|o| &*o.name))
+    joined_texts(out, objects(c, kind).map(|o| &*o.name))
 }
 
 fn ids(c: &Ctx<'_>, out: &mut Vec<u8>, kind: Kind) -> bool {
-    joined(out, objects(c, kind).map(|o| &*o.uid))
+    joined_texts(out, objects(c, kind).map(|o| &*o.uid))
 }
 
 fn one_label(c: &Ctx<'_>, out: &mut Vec<u8>, kind: Kind) -> bool {
     let Some(wanted) = c.arg else { return false };
-    joined(out, objects(c, kind).filter_map(|o| o.label(wanted.as_bytes())))
+    joined_texts(out, objects(c, kind).filter_map(|o| o.label(wanted.as_bytes())))
 }
 
 fn all_labels(c: &Ctx<'_>, out: &mut Vec<u8>, kind: Kind) -> bool {
-    let mut any = false;
-    for (name, value) in objects(c, kind).flat_map(|o| &o.labels) {
-        if any {
-            out.extend_from_slice(b", ");
-        }
+    joined(out, objects(c, kind).flat_map(|o| &o.labels), |out, (name, value)| {
         out.extend_from_slice(name);
         out.push(b':');
         out.extend_from_slice(value);
-        any = true;
-    }
-    any
+    })
 }

@@ -129,9 +129,7 @@ impl ResolvedField {
 /// When it names none, or is more than that.
 pub fn resolve_field(text: &str) -> Result<ResolvedField, FormatError> {
     match field_piece(text, 0) {
-        Ok((piece, len)) if len == text.len() && piece.width.is_none() => {
-            Ok(ResolvedField { field: piece.field, arg: piece.arg, places: piece.places })
-        }
+        Ok((piece, len)) if len == text.len() && piece.width.is_none() => Ok(piece.resolved),
         Ok(_) => Err(unknown(text, 0)),
         Err(FormatError::BadArg { name: "evt.arg" | "evt.rawarg", arg, .. }) => {
             let field = longest_field(text).ok_or_else(|| unknown(text, 0))?;
@@ -183,9 +181,7 @@ fn field_piece(text: &str, position: usize) -> Result<(FieldPiece, usize), Forma
     };
     let len = field.name.len() + arg_len;
     let piece = FieldPiece {
-        field,
-        arg: arg.map(Into::into),
-        places,
+        resolved: ResolvedField { field, arg: arg.map(Into::into), places },
         label: name_text[..len].into(),
         width,
         is_output_time: field.name == "evt.outputtime",
@@ -257,10 +253,10 @@ mod tests {
         let compiled = compile(format).unwrap_or_else(|e| panic!("{format}: {e}"));
         let show = |piece: &Piece| match piece {
             Piece::Literal(text) => format!("{:?}", String::from_utf8_lossy(text)),
-            Piece::Field(f) => match (&f.arg, f.width) {
-                (Some(arg), None) => format!("{}({arg})", f.field.name),
-                (None, Some(width)) => format!("{}:{width}", f.field.name),
-                _ => f.field.name.to_owned(),
+            Piece::Field(f) => match (&f.resolved.arg, f.width) {
+                (Some(arg), None) => format!("{}({arg})", f.resolved.field.name),
+                (None, Some(width)) => format!("{}:{width}", f.resolved.field.name),
+                _ => f.resolved.field.name.to_owned(),
             },
         };
         assert_eq!(compiled.pieces.iter().map(show).collect::<Vec<_>>(), expected, "{format}");

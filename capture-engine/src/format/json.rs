@@ -5,7 +5,6 @@
 
 use super::line::push_value;
 use super::{FieldPiece, Formatter, Piece};
-use crate::fields::Ctx;
 use crate::render::TextOptions;
 use crate::render::number::{dec_i64, dec_u64};
 use crate::view::EventView;
@@ -26,9 +25,8 @@ pub(super) fn write(formatter: &Formatter, view: &EventView<'_>, out: &mut Vec<u
             dec_u64(out, view.raw.ts_ns);
             continue;
         }
-        let ctx =
-            Ctx { view, options, arg: piece.arg.as_deref(), places: piece.places, arena: &formatter.arena };
-        match piece.field.value(&ctx) {
+        let ctx = piece.resolved.ctx(view, options, &formatter.arena);
+        match piece.resolved.field.value(&ctx) {
             Some(value) if value.exists() => push_json(out, value, piece, options),
             _ if formatter.tolerant => out.extend_from_slice(b"null"),
             _ => return false,
@@ -44,12 +42,12 @@ fn push_json(out: &mut Vec<u8>, value: Value<'_>, piece: &FieldPiece, options: &
         Value::Int(number) => dec_i64(out, number),
         Value::Uint(number) => dec_u64(out, number),
         Value::Double(number) if number.is_finite() => {
-            push_value(out, Value::Double(number), piece.field.print, options);
+            push_value(out, Value::Double(number), piece.resolved.field.print, options);
         }
         Value::Str(text) => push_string(out, text),
         other => {
             let mut text = Vec::new();
-            push_value(&mut text, other, piece.field.print, options);
+            push_value(&mut text, other, piece.resolved.field.print, options);
             push_string(out, &text);
         }
     }

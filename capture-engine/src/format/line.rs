@@ -1,8 +1,8 @@
 //! Writing an event as a line of text.
 
 use super::output_time::OutputTime;
-use super::{FieldPiece, FormatOptions, Piece};
-use crate::fields::{Ctx, Getter, Print};
+use super::{FieldPiece, FormatOptions, Piece, ResolvedField};
+use crate::fields::{Getter, Print};
 use crate::render::TextOptions;
 use crate::render::address::push_ip;
 use crate::render::buffer::push_buffer;
@@ -58,18 +58,19 @@ fn push_field(
         time.push(out, view, options);
         return true;
     }
-    let ctx = Ctx { view, options, arg: piece.arg.as_deref(), places: piece.places, arena };
-    match piece.field.getter {
+    let ResolvedField { field, .. } = &piece.resolved;
+    let ctx = piece.resolved.ctx(view, options, arena);
+    match field.getter {
         Getter::Text(write) => {
             let start = out.len();
             let exists = write(&ctx, out);
-            if exists && !piece.field.rendered {
+            if exists && !field.rendered {
                 dot_controls(out, start);
             }
             exists
         }
         Getter::Value(get) => match get(&ctx) {
-            Some(value) => push_value(out, value, piece.field.print, options),
+            Some(value) => push_value(out, value, field.print, options),
             None => false,
         },
     }

@@ -13,8 +13,6 @@ pub use compile::{FormatError, ResolvedField, resolve_field};
 pub use output_time::TimeForm;
 pub use schema::json_schema;
 
-use crate::catalogue::ParamPlaces;
-use crate::fields::Field;
 use crate::render::TextOptions;
 use crate::view::EventView;
 use filter_lang::Arena;
@@ -63,9 +61,7 @@ enum Piece {
 
 #[derive(Debug)]
 struct FieldPiece {
-    field: &'static Field,
-    arg: Option<Box<str>>,
-    places: Option<&'static ParamPlaces>,
+    resolved: ResolvedField,
     /// The name with its argument as written, for JSON.
     label: Box<str>,
     /// Exact width in characters.

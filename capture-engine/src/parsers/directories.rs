@@ -1,8 +1,8 @@
 //! Working and root directories.
 
 use super::{Ctx, Row};
-use crate::state::cgroups::container_of;
-use crate::state::{Text, empty_text, paths};
+use crate::state::cgroups::container_id;
+use crate::state::{Text, paths};
 use capture_common::event_table::code;
 
 pub(super) const ROWS: &[Row] = &[
@@ -53,7 +53,6 @@ fn chroot(ctx: &mut Ctx<'_>) {
     let root = super::files::resolve(ctx, super::files::AT_FDCWD, path);
     if let Some(thread) = ctx.thread_mut() {
         thread.root = root;
-        thread.container_id =
-            container_of(&thread.cgroups_raw).map_or_else(empty_text, |(_, id)| Text::from(id));
+        thread.container_id = container_id(&thread.cgroups_raw);
     }
 }

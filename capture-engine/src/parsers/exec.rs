@@ -2,7 +2,7 @@
 
 use super::files::{AT_FDCWD, resolve};
 use super::{Ctx, Row, reparent};
-use crate::state::cgroups::container_of;
+use crate::state::cgroups::container_id;
 use crate::state::fd::O_CLOEXEC;
 use crate::state::thread::{ExeFile, thread_flags as flag};
 use crate::state::{Text, empty_text, share_text};
@@ -109,7 +109,7 @@ fn exec_exit(ctx: &mut Ctx<'_>, at: &Layout) {
     if let Some(cgroups) = at.cgroups.and_then(|i| raw.param(i)).filter(|c| !c.is_empty()) {
         // A runtime moves a process into its container between fork and exec.
         thread.cgroups_raw = share_text(&thread.cgroups_raw, cgroups);
-        thread.container_id = container_of(cgroups).map_or_else(empty_text, |(_, id)| Text::from(id));
+        thread.container_id = container_id(cgroups);
     }
     if thread.cwd.is_empty() {
         let cwd = raw.text(6).unwrap_or(b"");

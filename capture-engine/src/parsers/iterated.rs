@@ -2,9 +2,9 @@
 //! and of some after a loss.
 
 use super::{Ctx, Row, reparent};
-use crate::state::cgroups::container_of;
+use crate::state::cgroups::container_id;
 use crate::state::thread::{ExeFile, Thread};
-use crate::state::{Text, empty_text, paths, share_text};
+use crate::state::{paths, share_text};
 use capture_common::RawEvent;
 use capture_common::event_table::code;
 
@@ -95,7 +95,7 @@ fn take_names(thread: &mut Thread, raw: &RawEvent<'_>) {
     let cgroups = raw.param(at::CGROUPS).unwrap_or(b"");
     if !cgroups.is_empty() {
         thread.cgroups_raw = share_text(&thread.cgroups_raw, cgroups);
-        thread.container_id = container_of(cgroups).map_or_else(empty_text, |(_, id)| Text::from(id));
+        thread.container_id = container_id(cgroups);
     }
 }
 

@@ -6,7 +6,7 @@
 //! of the namespace.
 
 use super::{Ctx, Row, reparent};
-use crate::state::cgroups::container_of;
+use crate::state::cgroups::container_id;
 use crate::state::machine::Machine;
 use crate::state::thread::{Thread, thread_flags as flag};
 use crate::state::{Text, share_text};
@@ -208,8 +208,7 @@ fn set_cgroups(thread: &mut Thread, cgroups: Option<&[u8]>) {
     let Some(cgroups) = cgroups.filter(|c| !c.is_empty()) else { return };
     if *thread.cgroups_raw != *cgroups {
         thread.cgroups_raw = Text::from(cgroups);
-        thread.container_id =
-            container_of(cgroups).map_or_else(crate::state::empty_text, |(_, id)| Text::from(id));
+        thread.container_id = container_id(cgroups);
     }
 }
 

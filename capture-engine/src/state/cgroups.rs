@@ -3,6 +3,8 @@
 //! The rules are rows: which prefix and suffix enclose the id in one part of a path. Parts are
 //! tried from the last to the first, so that the innermost container is found.
 
+use super::{Text, empty_text};
+
 /// Container engines by the number that container metadata use for them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "the names are the documentation")]
@@ -145,9 +147,15 @@ pub struct Located<'a> {
     pub full_id: &'a [u8],
 }
 
-/// The container that a set of cgroups names: (kind guessed, id).
-pub fn container_of(cgroups_raw: &[u8]) -> Option<(ContainerKind, &[u8])> {
-    locate(cgroups_raw).map(|found| (found.kind, found.id))
+/// Id, as reported, of the container that a set of cgroups names; empty where they name none.
+pub(crate) fn container_id(cgroups_raw: &[u8]) -> Text {
+    locate(cgroups_raw).map_or_else(empty_text, |found| Text::from(found.id))
+}
+
+/// The id by which a container is reported, of its whole id. Anything else than a whole id is a
+/// name, and stays.
+pub fn short_id(full_id: &str) -> &str {
+    if is_full_id(full_id.as_bytes()) { &full_id[..SHORT_ID_LEN] } else { full_id }
 }
 
 /// The container that a set of cgroups names; the innermost, where one runs in another.
@@ -158,7 +166,7 @@ pub fn locate(cgroups_raw: &[u8]) -> Option<Located<'_>> {
         if path == before || path == b"/" {
             continue;
         }
-        if let Some(found) = locate_in(path) {
+        if let Some(found) = container_in_folder(path) {
             return Some(found);
         }
         before = path;
@@ -167,13 +175,10 @@ pub fn locate(cgroups_raw: &[u8]) -> Option<Located<'_>> {
 }
 
 /// The container that a folder of a cgroup file system is of, wherever that is mounted.
-pub fn container_in_folder(path: &[u8]) -> Option<Located<'_>> {
-    locate_in(path)
-}
-
+///
 /// A container may have cgroups of its own below the one that names it (an init system inside,
 /// the `container` part of crun): from the last part of the path to the first.
-fn locate_in(path: &[u8]) -> Option<Located<'_>> {
+pub fn container_in_folder(path: &[u8]) -> Option<Located<'_>> {
     let mut rest = path;
     while let Some(at) = rest.iter().rposition(|&b| b == b'/') {
         if let Some(found) = match_part(&rest[..at], &rest[at..]) {

@@ -1,6 +1,6 @@
 //! Loading the snapshot that opens a section.
 
-use super::cgroups::container_of;
+use super::cgroups::container_id;
 use super::fd::{ConnState, Endpoint, FdInfo, O_DIRECTORY, Role, SocketInfo};
 use super::machine::Machine;
 use super::paths::join_directory;
@@ -117,7 +117,7 @@ fn thread_of(r: &ThreadRecord) -> Thread {
         cwd: text(&cwd),
         root: text(&r.root),
         cgroups_raw: text(&r.cgroups),
-        container_id: container_of(&r.cgroups).map_or_else(empty_text, |(_, id)| Text::from(id)),
+        container_id: container_id(&r.cgroups),
         flags: r.flags,
         uid: r.uid,
         gid: r.gid,

@@ -9,8 +9,7 @@
 use super::docker::parse::{cpu_count, record};
 use super::json::{at, items, map, number, parse, text, texts};
 use super::metadata::{Limits, Metadata, Mount, Pod};
-use super::store::short_id;
-use capture_engine::state::cgroups::ContainerKind;
+use capture_engine::state::cgroups::{ContainerKind, short_id};
 use serde_json::Value;
 use std::fs::File;
 use std::io::Read;

@@ -5,23 +5,13 @@
 //! stream by then.
 
 use super::metadata::Metadata;
-use capture_engine::state::cgroups::ContainerKind;
+use capture_engine::state::cgroups::{ContainerKind, short_id};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Most containers that are kept.
 const ENTRIES_MAX: usize = 8192;
-/// Digits of the id by which fields and records name a container.
-const SHORT_ID_LEN: usize = 12;
-/// Digits of a full id; anything else is a name, and its own short form.
-const FULL_ID_LEN: usize = 64;
-
-/// The id by which a container is reported.
-pub(super) fn short_id(full_id: &str) -> &str {
-    let is_full = full_id.len() == FULL_ID_LEN && full_id.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_full { &full_id[..SHORT_ID_LEN] } else { full_id }
-}
 
 #[derive(Debug, Default)]
 struct Entry {

@@ -8,7 +8,7 @@ use capture_engine::fields::fd_type_name;
 use capture_engine::render::address::push_ip;
 use capture_engine::render::fd::push_fd_name;
 use capture_engine::render::text::push_visible;
-use capture_engine::state::cgroups::{ContainerKind, container_of};
+use capture_engine::state::cgroups::{ContainerKind, locate};
 use capture_engine::{Endpoint, EventFilter, EventView, FdInfo, Machine, Role, Thread};
 use mlua::{Lua, LuaString, Table};
 use std::collections::HashSet;
@@ -171,7 +171,7 @@ pub(super) fn containers(lua: &Lua, machine: &Machine) -> mlua::Result<Table> {
         if id.is_empty() || machine.containers.get(id).is_some() || !seen.insert(id.clone()) {
             continue;
         }
-        let kind = container_of(&thread.cgroups_raw).map_or("unknown", |(kind, _)| kind.name());
+        let kind = locate(&thread.cgroups_raw).map_or("unknown", |found| found.kind.name());
         table.push(container_entry(lua, [id, b"", b""], kind)?)?;
     }
     Ok(table)

@@ -82,7 +82,7 @@ fn every_shape_tells_its_container() {
         let found = locate(raw.as_bytes()).map(|f| (f.kind, std::str::from_utf8(f.full_id).unwrap()));
         assert_eq!(found, *expected, "{path}");
         let short = expected.map(|(kind, id)| (kind, if id == ID { &id[..12] } else { id }));
-        let found = container_of(raw.as_bytes()).map(|(k, id)| (k, std::str::from_utf8(id).unwrap()));
+        let found = locate(raw.as_bytes()).map(|f| (f.kind, std::str::from_utf8(f.id).unwrap()));
         assert_eq!(found, short, "{path}");
     }
 }
