@@ -103,8 +103,8 @@ pub struct ContainerPlan {
 impl LivePlan {
     /// The same for the collector. `wanted_snaplen` is what the chisels ask for.
     pub fn source_options(&self, wanted_snaplen: Option<u32>) -> SourceOptions {
-        let mut parts = vec![Part::Exec, Part::Fork, Part::ProcExit, Part::Signal, Part::Exit];
-        parts.extend(self.enter.then_some(Part::Enter));
+        let mut parts = Part::RECORDING.to_vec();
+        parts.retain(|part| self.enter || *part != Part::Enter);
         parts.extend(self.switches.then_some(Part::Switch));
         let probe = ProbeOptions {
             snaplen: self.snaplen.or(wanted_snaplen).unwrap_or(SNAPLEN_DEFAULT),

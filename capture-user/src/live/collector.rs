@@ -5,7 +5,7 @@
 use super::{
     clock::{self, WallClock},
     error::LiveError,
-    load::{Part, Probe, ProbeOptions},
+    load::{Probe, ProbeOptions},
     loss::{LaneLedger, Loss, LossCause},
     merge::{self, Lane, Merge},
     probe_log::ProbeLog,
@@ -254,19 +254,7 @@ impl Collector {
     /// # Errors
     /// The first of: a program that cannot be detached, and what [`Collector::drain`] fails of.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Item<'_>)) -> Result<(), LiveError> {
-        let mut result = Ok(());
-        for part in [
-            Part::Enter,
-            Part::Exit,
-            Part::Signal,
-            Part::Switch,
-            Part::Exec,
-            Part::Fork,
-            Part::ProcExit,
-            Part::Empty,
-        ] {
-            result = result.and(self.probe.detach(part));
-        }
+        let mut result = self.probe.detach_all();
         // Programs that still run finish within microseconds, as a rule.
         for _ in 0..FINISH_LOOKS {
             std::thread::sleep(Duration::from_millis(1));

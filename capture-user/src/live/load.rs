@@ -32,6 +32,10 @@ pub enum Part {
 }
 
 impl Part {
+    /// What a capture records with, in the order of attaching. Context switches come on demand.
+    pub const RECORDING: [Part; 6] =
+        [Part::Exec, Part::Fork, Part::ProcExit, Part::Signal, Part::Exit, Part::Enter];
+
     /// Name in the object and tracepoint.
     fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -92,7 +96,7 @@ pub struct ProbeOptions {
 
 impl Default for ProbeOptions {
     fn default() -> Self {
-        let parts = vec![Part::Exec, Part::Fork, Part::ProcExit, Part::Signal, Part::Exit, Part::Enter];
+        let parts = Part::RECORDING.to_vec();
         Self { snaplen: 80, ring_bytes: None, exclude_self: true, parts, object: None, log: false }
     }
 }
@@ -189,6 +193,18 @@ impl Probe {
             Some(link) => self.program(name)?.detach(link).map_err(|e| refused(name, &e)),
             None => Ok(()),
         }
+    }
+
+    /// Detaches everything that is attached. A refusal stops none of the others.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub(crate) fn detach_all(&mut self) -> Result<(), LiveError> {
+        let mut result = Ok(());
+        while let Some(&part) = self.links.keys().next() {
+            result = result.and(self.detach(part));
+        }
+        result
     }
 
     /// The loaded object, for aya-log.
