@@ -6,6 +6,7 @@
 
 use crate::batch::{Batch, BlockKind, EventRef};
 use crate::event_table::EventCode;
+use crate::event_table::code;
 use crate::raw_event::has_wide_lengths;
 
 /// Largest body of a block that is not a large one, in bytes.
@@ -27,6 +28,16 @@ pub struct EventHead {
 }
 
 impl Batch {
+    /// Appends the record of a container, JSON text, as the event that stock tools understand. It
+    /// belongs to no thread.
+    pub fn push_container_record(&mut self, json: &[u8], ts_ns: u64, flags: u32) {
+        let head = EventHead { ts_ns, tid: -1, cpu: 0, code: code::CONTAINER_JSON_2_E, flags };
+        let mut event = self.encode(head, 1);
+        // Text in events ends with NUL.
+        event.pieces(&[json.strip_suffix(b"\0").unwrap_or(json), b"\0"]);
+        event.finish();
+    }
+
     /// Starts an event of `nparams` parameters at the end of the batch. The parameters are
     /// appended in order; [`EventEncoder::finish`] completes the block (parameters that were
     /// not given are empty). Dropped without `finish`, the event is not added.

@@ -17,7 +17,7 @@ use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSink, Snapshot};
 use std::fs::File;
 use std::io::Write;
-use std::ops::Range;
+use std::ops::{AddAssign, Range};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -102,6 +102,30 @@ pub struct WriteStats {
     pub file_bytes: u64,
     /// Strings of snapshots cut to the length that stock readers accept.
     pub cut_strings: u64,
+}
+
+impl AddAssign for WriteStats {
+    /// Adds up what several writers did.
+    fn add_assign(&mut self, other: WriteStats) {
+        let WriteStats {
+            events,
+            skipped_events,
+            blocks,
+            sections,
+            frames,
+            raw_bytes,
+            file_bytes,
+            cut_strings,
+        } = other;
+        self.events += events;
+        self.skipped_events += skipped_events;
+        self.blocks += blocks;
+        self.sections += sections;
+        self.frames += frames;
+        self.raw_bytes += raw_bytes;
+        self.file_bytes += file_bytes;
+        self.cut_strings += cut_strings;
+    }
 }
 
 /// Writes a capture file. Encoding and writing run on a thread of their own.

@@ -9,7 +9,6 @@
 //! Invariant: nothing on the drain thread waits; the stream is held by the consumer alone, for at
 //! most the given time per container, and what it has placed never goes back in time.
 
-use capture_common::encode::EventHead;
 use capture_common::event_table::code;
 use capture_common::{Batch, RawEvent, Snapshot};
 use capture_engine::state::cgroups::{ContainerKind, Located, container_in_folder, locate};
@@ -28,8 +27,6 @@ const PARAM_MKDIRAT_PATH: usize = 2;
 const CGROUP_MOUNT: &[u8] = b"/sys/fs/cgroup/";
 /// Options of container runtimes and their monitors whose value is the bundle's folder.
 const BUNDLE_OPTIONS: [&[u8]; 2] = [b"--bundle", b"-b"];
-/// Thread of records, which belong to none.
-const NO_TID: i64 = -1;
 
 /// A container that was not seen before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,7 +225,7 @@ impl Placer {
         let mut out = Batch::new();
         for record in &updates {
             self.stats.updates += 1;
-            push_record(record, self.last_ts_ns, &mut out);
+            out.push_container_record(record, self.last_ts_ns, 0);
         }
         let mut copied = 0;
         for (at, sighting) in new {
@@ -257,7 +254,7 @@ impl Placer {
         match self.options.directory.record(&sighting.id, sighting.at + self.options.wait) {
             Some(record) => {
                 self.stats.in_time += 1;
-                push_record(&record, ts_ns, out);
+                out.push_container_record(&record, ts_ns, 0);
             }
             None => self.stats.late += 1,
         }
@@ -268,12 +265,4 @@ fn copy(from: &Batch, at: usize, out: &mut Batch) {
     if let (Some(block), Some(entry)) = (from.block(at), from.refs().get(at)) {
         out.push_block(block, *entry);
     }
-}
-
-/// Appends the record of a container as the event that stock tools understand.
-fn push_record(json: &[u8], ts_ns: u64, batch: &mut Batch) {
-    let head = EventHead { ts_ns, tid: NO_TID, cpu: 0, code: code::CONTAINER_JSON_2_E, flags: 0 };
-    let mut event = batch.encode(head, 1);
-    event.pieces(&[json, b"\0"]);
-    event.finish();
 }

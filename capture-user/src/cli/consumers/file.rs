@@ -12,7 +12,6 @@ use crate::cli::error::CliError;
 use crate::cli::plan::WritePlan;
 use crate::cli::rotation::Turn;
 use crate::cli::same_file;
-use capture_common::encode::EventHead;
 use capture_common::event_table::code;
 use capture_common::raw_event::{FLAG_STATE_ONLY, FLAG_UNCOUNTED};
 use capture_common::{Batch, EventCode, EventFlags, EventInfo, Snapshot};
@@ -139,16 +138,7 @@ impl FileConsumer {
     fn close(&mut self) -> Result<(), CliError> {
         self.write_selected()?;
         let Some(mut writer) = self.writer.take() else { return Ok(()) };
-        let last = writer.close().map_err(boxed)?;
-        let sum = &mut self.closed;
-        sum.events += last.events;
-        sum.skipped_events += last.skipped_events;
-        sum.blocks += last.blocks;
-        sum.sections += last.sections;
-        sum.frames += last.frames;
-        sum.raw_bytes += last.raw_bytes;
-        sum.file_bytes += last.file_bytes;
-        sum.cut_strings += last.cut_strings;
+        self.closed += writer.close().map_err(boxed)?;
         Ok(())
     }
 }
@@ -215,12 +205,7 @@ impl Consumer for FileConsumer {
 /// What is known of containers is in the stream, not in a snapshot: a new file repeats it.
 fn container_records(machine: &Machine, ts_ns: u64, out: &mut Batch) {
     for container in machine.containers.iter().filter(|c| !c.json.is_empty()) {
-        let flags = FLAG_STATE_ONLY | FLAG_UNCOUNTED;
-        let head = EventHead { ts_ns, tid: -1, cpu: 0, code: code::CONTAINER_JSON_2_E, flags };
-        let mut event = out.encode(head, 1);
-        // Text in events ends with NUL.
-        event.pieces(&[container.json.strip_suffix(b"\0").unwrap_or(&container.json), b"\0"]);
-        event.finish();
+        out.push_container_record(&container.json, ts_ns, FLAG_STATE_ONLY | FLAG_UNCOUNTED);
     }
 }
 
