@@ -31,7 +31,6 @@ fn options_and_filters() {
 }
 
 #[test]
-#[ignore = "fields changed since the table of exceptions was complete: the new differences are to be sorted"]
 fn fields_by_class() {
     if capture_tests::stock_sysdig("fields_by_class").is_none() {
         return;
