@@ -1,12 +1,11 @@
 //! For every field a value that it has on a real capture, or the reason why no capture shows one.
 
-use capture_common::{Batch, EventSource, Next};
+use capture_engine::EventFilter;
 use capture_engine::catalogue::field_named;
 use capture_engine::fields::{self, Use};
 use capture_engine::format::{FormatOptions, Formatter};
-use capture_engine::{Engine, EventFilter, EventView, Options};
-use capture_file::Reader;
 use capture_tests::data_dir;
+use capture_tests::events::each_event;
 use filter_lang::Library;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,24 +52,6 @@ fn base(text: &str) -> &'static str {
     let without_arg = name.rsplit_once('.').map_or(name, |(field, _)| field);
     let found = field_named(name).or_else(|| field_named(without_arg));
     found.unwrap_or_else(|| panic!("{text} is no field")).1.name
-}
-
-fn each_event(capture: &str, mut see: impl FnMut(&EventView<'_>)) {
-    let mut reader = Reader::open(data_dir().join("captures").join(capture)).expect("opens");
-    let (mut engine, mut batch) = (Engine::new(Options::default()), Batch::new());
-    loop {
-        match reader.next(&mut batch).expect("reads") {
-            Next::End => return,
-            Next::Idle => {}
-            Next::Section(snapshot) => engine.begin_section(&snapshot),
-            Next::Events => {
-                for raw in batch.iter() {
-                    let applied = engine.apply(&raw);
-                    see(&engine.view(raw, applied));
-                }
-            }
-        }
-    }
 }
 
 #[test]

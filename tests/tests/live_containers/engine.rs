@@ -82,6 +82,22 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// What engines with docker's commands are recorded doing: a container with a label and a
+    /// secret, one of 20 ms, an exec into a running one, and short ones in a row.
+    pub(crate) fn run_containers(&self, client: &str, secret: &str) {
+        let image = self.fact("IMAGE");
+        let run = |words: &[&str]| self.run(client, words);
+        let rm = |name: &str, words: &[&str]| run(&[&["run", "--rm", "--name", name], words].concat());
+        rm("labelled", &["--label", "tier=back", "--env", secret, image, "ls", "/"]);
+        rm("twenty-ms", &[image, "sleep", "0.02"]);
+        run(&["exec", "eng-web", "uname", "-a"]);
+        for n in 0..count() {
+            rm(&format!("short-{n}"), &[image, "true"]);
+        }
+    }
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
         // A failed test has its own message; this one cannot do more than try.

@@ -72,3 +72,9 @@ pub(crate) fn check_stock(test: &str, file: &Path, expected: &Containers) {
     }
     assert!(!seen.iter().any(|line| line.contains("<NA>")), "stock has {seen:?}");
 }
+
+/// Whether a recording holds a text anywhere in its blocks.
+pub(crate) fn holds(file: &Path) -> impl Fn(&str) -> bool {
+    let text = std::fs::read(file).and_then(|bytes| zstd::decode_all(&bytes[..])).expect("the file decodes");
+    move |what| text.windows(what.len()).any(|window| window == what.as_bytes())
+}
