@@ -23,7 +23,7 @@ impl PathSet {
     pub(crate) fn new(paths: &[Box<[u8]>]) -> PathSet {
         let mut set = PathSet { nodes: vec![PathNode::default()], globs: Vec::new() };
         for path in paths.iter().filter(|path| !path.is_empty()) {
-            if path.iter().any(|byte| matches!(byte, b'*' | b'?' | b'[')) {
+            if is_glob(path) {
                 set.globs.push(components(path).map(Box::from).collect());
             } else {
                 set.insert(path);
@@ -58,19 +58,26 @@ impl PathSet {
                 None => break,
             }
         }
-        self.globs.iter().any(|pattern| glob_covers(pattern, path))
+        self.globs.iter().any(|pattern| glob_covers(pattern.iter().map(|component| &**component), path))
     }
 }
 
-/// Is one path equal to another or a directory above it?
+/// Is one path, which may have globs in its components, equal to another or a directory above it?
 pub(crate) fn path_covers(prefix: &[u8], path: &[u8]) -> bool {
+    if is_glob(prefix) {
+        return glob_covers(components(prefix), path);
+    }
     let mut rest = components(path);
     !prefix.is_empty() && components(prefix).all(|component| rest.next() == Some(component))
 }
 
-fn glob_covers(pattern: &[Box<[u8]>], path: &[u8]) -> bool {
+fn is_glob(path: &[u8]) -> bool {
+    path.iter().any(|byte| matches!(byte, b'*' | b'?' | b'['))
+}
+
+fn glob_covers<'p>(mut pattern: impl Iterator<Item = &'p [u8]>, path: &[u8]) -> bool {
     let mut rest = components(path);
-    pattern.iter().all(|pattern| rest.next().is_some_and(|component| glob_matches(pattern, component, false)))
+    pattern.all(|pattern| rest.next().is_some_and(|component| glob_matches(pattern, component, false)))
 }
 
 /// The components of a path; an absolute path has `/` as its first. Doubled and trailing slashes do
@@ -106,5 +113,6 @@ mod tests {
         }
         assert!(PathSet::new(&[b"/".as_slice().into()]).covers(b"/anything"));
         assert!(path_covers(b"/etc/", b"/etc/passwd") && !path_covers(b"", b"/etc"));
+        assert!(path_covers(b"/e*/", b"/etc/passwd") && !path_covers(b"/e*/x", b"/etc/passwd"));
     }
 }

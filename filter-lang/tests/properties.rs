@@ -206,8 +206,15 @@ fn event() -> impl Strategy<Value = Event> {
         })
 }
 
+/// 1,500 cases each, or as many as the variable PROPTEST_CASES says.
+fn config() -> ProptestConfig {
+    let from_environment = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { from_environment.cases } else { 1500 };
+    ProptestConfig { cases, failure_persistence: None, ..from_environment }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn printed_and_parsed_is_the_same_tree(expr in expr()) {
