@@ -389,10 +389,11 @@ fn processes() {
             .unwrap();
         let pid = child.id();
         assert_eq!(child.wait().unwrap().code(), Some(3));
-        let argv = ["prog", "one"].map(|s| CString::new(s).unwrap());
+        // On the heap: a literal's page may not be there yet, and the probe cannot wait for it.
+        let [path, argv @ ..] = ["/no/such/file", "prog", "one"].map(|s| CString::new(s).unwrap());
         let pointers = [argv[0].as_ptr(), argv[1].as_ptr(), std::ptr::null()];
         // SAFETY: a path that does not exist: returns.
-        unsafe { libc::execve(c"/no/such/file".as_ptr(), pointers.as_ptr(), pointers.as_ptr()) };
+        unsafe { libc::execve(path.as_ptr(), pointers.as_ptr(), pointers.as_ptr()) };
         pid
     });
     let Some((pid, tid, records)) = ran else { return };
