@@ -321,6 +321,28 @@ pub use info::{FdInfo, IovInfo, MmInfo, MsgInfo, SockInfo, TaskInfo, cgroup_slot
 /// First argument of the getpgid call by which the loader makes itself known to `capture_whoami`.
 pub const WHOAMI_MAGIC: u64 = 0x6361_7074;
 
+/// States of a process in the probe's map TREE: the processes that a capture is limited to, by
+/// process id. What is not in the map is not recorded.
+pub mod tree_state {
+    /// Recorded.
+    pub const ALIVE: u32 = 1;
+    /// The command to be watched, before its exec: recorded from the enter of that on.
+    pub const HELD: u32 = 2;
+    /// Its last thread has ended, or is about to; the entry goes when the kernel frees the process.
+    pub const DEAD: u32 = 3;
+}
+
+/// Words of the probe's map TREE_WORDS.
+pub mod tree_word {
+    /// Not 0: the next process that capture itself makes is the command (HELD). The probe sets it
+    /// back to 0.
+    pub const ARMED: u32 = 0;
+    /// Processes that did not fit TREE, and are not recorded.
+    pub const LOST: u32 = 1;
+    /// Number of words.
+    pub const COUNT: u32 = 2;
+}
+
 /// Entries of an iovec array that the probe looks at.
 pub const IOV_MAX: usize = 32;
 /// Largest number of messages of one sendmmsg/recvmmsg call that get sections.
@@ -352,7 +374,7 @@ pub const LANES_PER_CPU: usize = 2;
 
 wire_struct! {
 /// Page 0 of a lane. The probe writes, everybody else only reads.
-LaneHead: 128 {
+LaneHead: 136 {
     /// Bytes ever published; the next record starts at `head & (ring_len - 1)`.
     head: u64,
     /// Records that wanted to be written, lost ones included.
@@ -386,6 +408,8 @@ LaneHead: 128 {
     step: u64,
     /// Probe-private: where typed pointers become numbers.
     scratch: u64,
+    /// Level 0 only: records not made because their process is outside the watched tree.
+    filtered: u64,
 }}
 
 wire_struct! {

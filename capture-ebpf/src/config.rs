@@ -46,6 +46,10 @@ settings! {
     SNAPLEN = 80;
     /// Process that is not recorded; 0: none.
     SELF_TGID = 0;
+    /// Not 0: only the processes in the map TREE are recorded.
+    ONLY_TREE = 0;
+    /// This capture's process, which makes the command that is watched; 0: none is.
+    TREE_MAKER = 0;
     /// log2 of the page size minus 10: pages to kB.
     PAGE_KB_SHIFT = 2;
 }

@@ -25,6 +25,7 @@ mod sock;
 mod special;
 mod syscalls;
 mod task;
+mod tree;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {

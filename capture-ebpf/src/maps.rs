@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, PerCpuArray, ProgramArray},
+    maps::{Array, HashMap, PerCpuArray, ProgramArray},
 };
 use capture_common::{abi, plan};
 
@@ -57,6 +57,15 @@ pub(crate) struct Scratch {
 /// Scratch of level 0 and 1.
 #[map]
 pub(crate) static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// The processes that are recorded, where the capture is limited to a tree: process id to
+/// `abi::tree_state`.
+#[map]
+pub(crate) static TREE: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
+
+/// Words of `abi::tree_word`.
+#[map]
+pub(crate) static TREE_WORDS: Array<u64> = Array::with_max_entries(abi::tree_word::COUNT, 0);
 
 /// This process's id as the kernel counts it, found by `whoami`.
 #[map]

@@ -5,7 +5,7 @@ use crate::{
     config::ro,
     read::{Ctx, arg, cast, current, k4, ld4, ld8, plain, probe4, probe8, st4, st8, untrusted},
     ring::{self, Class, Record, body, head, lanes},
-    task,
+    task, tree,
 };
 use aya_ebpf::helpers::generated as helper;
 use capture_common::abi::{
@@ -20,14 +20,21 @@ const PF_EXITING: u32 = 4;
 /// Threads or ancestors looked at for one that inherits children.
 const REAPER_STEPS: usize = 16;
 
-/// Begins a record about `task`, unless that belongs to capture itself.
+/// Begins a record about `task`, unless that belongs to capture itself or to no process of the
+/// watched tree; `other` is a second process that makes it one of the tree's.
 #[inline(always)]
-fn begin(kind: u8, task: u64, stateful: bool) -> Option<Record> {
+fn begin(kind: u8, task: u64, stateful: bool, other: Option<u32>) -> Option<Record> {
     let lanes = lanes()?;
     let pid = ld4(task, ro!(T_TGID));
     if pid as u64 == ro!(SELF_TGID) && ro!(SELF_TGID) != 0 {
         head!(lanes.level0, self_excluded += 1);
         return None;
+    }
+    if ro!(ONLY_TREE) != 0 && !other.is_some_and(tree::has) {
+        let member = tree::member(lanes.level0, pid)?;
+        if !tree::is_recorded(member, kind == kind::EXEC) {
+            return None;
+        }
     }
     let ids = (pid as u64) << 32 | ld4(task, ro!(T_PID)) as u64;
     ring::begin(lanes, Class { stateful, enter: false }, ring::what(kind, 0, 0), ids)
@@ -44,7 +51,7 @@ fn slot(record: Record) -> *mut u64 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tp_btf/sched_process_exec")]
 pub fn capture_exec(ctx: Ctx) -> i32 {
-    let Some(record) = begin(kind::EXEC, untrusted(arg(ctx, 0)), true) else { return 0 };
+    let Some(record) = begin(kind::EXEC, untrusted(arg(ctx, 0)), true, None) else { return 0 };
     st4(record.start, FIXED + offset_of!(ExecFixed, old_tid), arg(ctx, 1) as u32);
     st4(record.start, FIXED + offset_of!(ExecFixed, reserved), 0);
     record.start_sections(FIXED + ExecFixed::LEN_BYTES);
@@ -67,8 +74,11 @@ pub fn capture_exec(ctx: Ctx) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tp_btf/sched_process_fork")]
 pub fn capture_fork(ctx: Ctx) -> i32 {
-    let Some(record) = begin(kind::FORK, untrusted(arg(ctx, 0)), true) else { return 0 };
-    let child = untrusted(arg(ctx, 1));
+    let (parent, child) = (untrusted(arg(ctx, 0)), untrusted(arg(ctx, 1)));
+    if ro!(ONLY_TREE) != 0 {
+        tree::forked(ld4(parent, ro!(T_TGID)), ld4(child, ro!(T_TGID)));
+    }
+    let Some(record) = begin(kind::FORK, parent, true, None) else { return 0 };
     let (vtid, vpid) = task::own_ids(child, slot(record));
     st4(record.start, FIXED + offset_of!(ForkFixed, child_tid), ld4(child, ro!(T_PID)));
     st4(record.start, FIXED + offset_of!(ForkFixed, child_pid), ld4(child, ro!(T_TGID)));
@@ -84,8 +94,12 @@ pub fn capture_fork(ctx: Ctx) -> i32 {
 #[unsafe(link_section = "tp_btf/sched_process_exit")]
 pub fn capture_proc_exit(ctx: Ctx) -> i32 {
     let task = untrusted(arg(ctx, 0));
-    let Some(record) = begin(kind::PROC_EXIT, task, true) else { return 0 };
+    let record = begin(kind::PROC_EXIT, task, true, None);
     let live = ld4(ld8(task, ro!(T_SIGNAL)), ro!(S_LIVE));
+    if ro!(ONLY_TREE) != 0 && live == 0 {
+        tree::ended(ld4(task, ro!(T_TGID)));
+    }
+    let Some(record) = record else { return 0 };
     let reaper = reaper_of(task, live, slot(record));
     st4(record.start, FIXED + offset_of!(ProcExitFixed, exit_code), ld4(task, ro!(T_EXIT_CODE)));
     st4(record.start, FIXED + offset_of!(ProcExitFixed, reaper_tid), reaper);
@@ -142,7 +156,7 @@ fn reaper_of(task: u64, live: u32, slot: *mut u64) -> u32 {
 #[unsafe(link_section = "tp_btf/sched_switch")]
 pub fn capture_switch(ctx: Ctx) -> i32 {
     let (prev, next) = (untrusted(arg(ctx, 1)), untrusted(arg(ctx, 2)));
-    let Some(record) = begin(kind::SWITCH, prev, false) else { return 0 };
+    let Some(record) = begin(kind::SWITCH, prev, false, Some(ld4(next, ro!(T_TGID)))) else { return 0 };
     st4(record.start, FIXED + offset_of!(SwitchFixed, next_tid), ld4(next, ro!(T_PID)));
     st4(record.start, FIXED + offset_of!(SwitchFixed, next_pid), ld4(next, ro!(T_TGID)));
     st8(record.start, FIXED + offset_of!(SwitchFixed, maj_flt), ld8(prev, ro!(T_MAJ_FLT)));
@@ -156,7 +170,7 @@ pub fn capture_switch(ctx: Ctx) -> i32 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tp_btf/signal_deliver")]
 pub fn capture_signal(ctx: Ctx) -> i32 {
-    let Some(record) = begin(kind::SIGNAL, untrusted(current()), false) else { return 0 };
+    let Some(record) = begin(kind::SIGNAL, untrusted(current()), false, None) else { return 0 };
     // Null for signals without one (include/linux/sched/signal.h, SEND_SIG_NOINFO): reads as 0.
     let info = cast(arg(ctx, 1), ro!(ID_SIGINFO));
     st4(record.start, FIXED + offset_of!(SignalFixed, signal), arg(ctx, 0) as u32);

@@ -7,12 +7,13 @@ use crate::{
     maps::{COMPAT_ROWS, ENTER_TAILS, EXIT_TAILS, PLAN},
     read::{Ctx, arg, current, ld4, ld8, plain, st8, untrusted},
     ring::{self, Class, Record, head, lanes},
+    tree,
 };
 use aya_ebpf::{helpers::generated as helper, maps::ProgramArray};
 use capture_common::{
     abi::{EnterFixed, ExitFixed, LaneHead, RecordHeader, flag, kind},
     kernel_offsets::ABSENT,
-    plan::{ENTER_ACTIONS, EXIT_ACTIONS, PlanRow, row_flag},
+    plan::{ENTER_ACTIONS, EXIT_ACTIONS, PlanRow, row_flag, special},
 };
 use core::mem::offset_of;
 
@@ -40,20 +41,27 @@ impl Call {
     }
 
     #[inline(always)]
+    fn is_exec(&self) -> bool {
+        matches!(self.row_byte(offset_of!(PlanRow, exit_special)), special::EXEC | special::EXECAT)
+    }
+
+    #[inline(always)]
     fn class(&self, enter: bool) -> Class {
         Class { stateful: self.row_byte(offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0, enter }
     }
 }
 
-/// Ids, number and plan row of the call; `None` when it belongs to capture itself (counted).
+/// Ids, number and plan row of the call; `None` when it belongs to capture itself or to no process
+/// of the watched tree (both counted), or to the command before its exec.
 #[inline(always)]
-fn classify(lane0: *mut u8, nr: u64) -> Option<Call> {
+fn classify(lane0: *mut u8, nr: u64, enter: bool) -> Option<Call> {
     let task = untrusted(current());
     let pid = ld4(task, ro!(T_TGID));
     if pid as u64 == ro!(SELF_TGID) && ro!(SELF_TGID) != 0 {
         head!(lane0, self_excluded += 1);
         return None;
     }
+    let member = if ro!(ONLY_TREE) != 0 { tree::member(lane0, pid)? } else { core::ptr::null_mut() };
     let ids = (pid as u64) << 32 | ld4(task, ro!(T_PID)) as u64;
     let mut flags = 0;
     let mut nr = nr;
@@ -67,7 +75,11 @@ fn classify(lane0: *mut u8, nr: u64) -> Option<Call> {
     }
     let index = if nr >= COMPAT_ROWS { COMPAT_ROWS - 1 } else { nr };
     let row = PLAN.get_ptr((first_row + index) as u32)? as u64;
-    Some(Call { task, ids, nr, flags, row, head: ld8(row, 0) })
+    let call = Call { task, ids, nr, flags, row, head: ld8(row, 0) };
+    if ro!(ONLY_TREE) != 0 && !tree::is_recorded(member, enter && call.is_exec()) {
+        return None;
+    }
+    Some(call)
 }
 
 /// Stores the argument registers at `at`.
@@ -109,7 +121,7 @@ fn hand_on(ctx: Ctx, tails: &ProgramArray, record: Record, task: u64, special: u
 #[unsafe(link_section = "tp_btf/sys_enter")]
 pub fn capture_enter(ctx: Ctx) -> i32 {
     let Some(lanes) = lanes() else { return 0 };
-    let Some(call) = classify(lanes.level0, arg(ctx, 1)) else { return 0 };
+    let Some(call) = classify(lanes.level0, arg(ctx, 1), true) else { return 0 };
     let class = call.class(true);
     let Some(record) = ring::begin(lanes, class, ring::what(kind::ENTER, call.flags, call.nr), call.ids)
     else {
@@ -147,7 +159,7 @@ pub fn capture_enter(ctx: Ctx) -> i32 {
 pub fn capture_exit(ctx: Ctx) -> i32 {
     let Some(lanes) = lanes() else { return 0 };
     let regs = arg(ctx, 0);
-    let Some(call) = classify(lanes.level0, ld8(regs, ro!(R_NR))) else { return 0 };
+    let Some(call) = classify(lanes.level0, ld8(regs, ro!(R_NR)), false) else { return 0 };
     let class = call.class(false);
     let Some(record) = ring::begin(lanes, class, ring::what(kind::EXIT, call.flags, call.nr), call.ids)
     else {

@@ -24,9 +24,13 @@ Examples:
   capture -r trace.scap -pk \"proc.name=curl and fd.type in (ipv4, ipv6)\"
   capture -r trace.scap -c echo_fds \"fd.name=/etc/resolv.conf\"
   capture -r trace.scap -w small.scap.gz \"proc.name=nginx\"
+  capture -w f.scap -- make -j4           record a command and its children (root)
   ssh host capture -w - | capture -r -    record there, look here
 
-All words that are no options form the filter. Times are local; set TZ to change
+All words that are no options form the filter; those behind -- are a command.
+It is run and only its process tree recorded, and its exit code is that of
+capture (128 + N for signal N, 127 where there is no such command). Lines go to
+standard error then, so that the command has standard output to itself. Times are local; set TZ to change
 that.";
 
 /// System call capture and replay: what processes and containers really do.
@@ -38,7 +42,7 @@ that.";
     disable_version_flag = true,
     max_term_width = 80,
     after_help = AFTER_HELP,
-    override_usage = "capture [OPTIONS] [FILTER...]"
+    override_usage = "capture [OPTIONS] [FILTER...] [-- COMMAND [ARGUMENTS...]]"
 )]
 pub struct RawArgs {
     // Input
@@ -238,6 +242,15 @@ pub struct RawArgs {
     #[arg(long, help_heading = LIVE)]
     pub switches: bool,
 
+    /// Record only this process and its children, those that it has already, too, and end when it
+    /// ends
+    #[arg(long, value_name = "PID", help_heading = LIVE, conflicts_with = "command")]
+    pub pid: Option<String>,
+
+    /// With --pid or a command, go on until the last process of the tree has ended
+    #[arg(long, help_heading = LIVE)]
+    pub whole_tree: bool,
+
     /// Memory of the ring of each CPU in MiB, a power of two
     #[arg(long, value_name = "MIB", help_heading = LIVE)]
     pub buffer: Option<String>,
@@ -281,6 +294,10 @@ pub struct RawArgs {
     /// Words of the filter
     #[arg(value_name = "FILTER", allow_negative_numbers = true)]
     pub words: Vec<String>,
+
+    /// A command to watch
+    #[arg(value_name = "COMMAND", last = true)]
+    pub command: Vec<OsString>,
 
     /// Forms of buffers that were asked for, in the order of the words.
     #[arg(skip)]

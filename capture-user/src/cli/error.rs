@@ -1,5 +1,6 @@
 //! Errors of the command line, and the exit codes they end in.
 
+use crate::live::LiveError;
 use capture_common::stream::StreamError;
 use capture_engine::render::BufferFormat;
 use std::io;
@@ -45,7 +46,7 @@ pub enum CliError {
     Chisel(#[from] chisels::ChiselError),
     /// The live capture cannot start or failed.
     #[error("{0}")]
-    Live(#[from] crate::live::LiveError),
+    Live(#[from] LiveError),
     /// A source or a sink failed.
     #[error("{0}")]
     Stream(StreamError),
@@ -79,6 +80,9 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             CliError::Lost(_) => 3,
+            // As shells and env(1) have it.
+            CliError::Live(LiveError::NoCommand { .. }) => 127,
+            CliError::Live(LiveError::NotStarted { .. }) => 126,
             // Scripts may know sysdig's answer: it ends with 0 where the second one is -A or -b.
             CliError::TwoBufferFormats { second: BufferFormat::Ascii | BufferFormat::Base64 } => 0,
             _ => 1,

@@ -46,9 +46,9 @@ pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
         };
         let kept = rerun::kept_words(&args);
         match run(args, &stop) {
-            Ok(None) => return ExitCode::SUCCESS,
+            Ok(Outcome::Ended(code)) => return ExitCode::from(code),
             // A chisel asked for another run.
-            Ok(Some(again)) => {
+            Ok(Outcome::Again(again)) => {
                 words.truncate(1);
                 words.extend(kept.into_iter().chain(rerun::split_words(&again)).map(OsString::from));
             }
@@ -64,23 +64,33 @@ pub fn main_with(words: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// One run; the answer is the command line of the next one, if a chisel asked for one.
-fn run(args: RawArgs, stop: &io::Result<StopFlag>) -> Result<Option<String>, CliError> {
+/// How a run ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// With this exit code: 0, or that of the command that was watched.
+    Ended(u8),
+    /// A chisel asks for another run with this command line.
+    Again(String),
+}
+
+/// One run.
+fn run(args: RawArgs, stop: &io::Result<StopFlag>) -> Result<Outcome, CliError> {
+    const DONE: Outcome = Outcome::Ended(0);
     let stop = stop.as_ref().map_err(|error| CliError::Io {
         what: "installing the handlers of SIGINT and SIGTERM".into(),
         error: io::Error::new(error.kind(), error.to_string()),
     })?;
     if args.list_chisels || args.chisel.iter().any(|name| name == "l") {
-        return chisel_list::list(&args).map(|()| None);
+        return chisel_list::list(&args).map(|()| DONE);
     }
     if let Some(name) = &args.chisel_info {
-        return chisel_list::describe(&args, name).map(|()| None);
+        return chisel_list::describe(&args, name).map(|()| DONE);
     }
     if let Some(text) = lists::asked_for(&args)? {
-        return lists::print(&text).map(|()| None);
+        return lists::print(&text).map(|()| DONE);
     }
     if args.print.as_deref() == Some("p") {
-        return report::default_format().map(|()| None);
+        return report::default_format().map(|()| DONE);
     }
     let plan = Plan::new(args, stop)?;
     for note in &plan.notes {
@@ -92,7 +102,7 @@ fn run(args: RawArgs, stop: &io::Result<StopFlag>) -> Result<Option<String>, Cli
             report::lint(filter);
         }
         if plan.explain_filter {
-            return report::explain(filter).map(|()| None);
+            return report::explain(filter).map(|()| DONE);
         }
     }
     session::run(plan, stop.clone())

@@ -8,7 +8,10 @@ use super::error::CliError;
 use super::rotation::Rotation;
 use super::signals::StopFlag;
 use crate::enrich::EnrichOptions;
+use crate::live::command::CommandLine;
+use crate::live::priority;
 use crate::live::source::SourceOptions;
+use crate::live::watch::{Root, WatchOptions};
 use crate::live::{LiveOptions, Part, ProbeOptions};
 use capture_engine::format::TimeForm;
 use capture_engine::render::BufferFormat;
@@ -89,6 +92,8 @@ pub struct LivePlan {
     pub include_self: bool,
     /// Where metadata of containers come from; `None`: from nowhere.
     pub containers: Option<ContainerPlan>,
+    /// The process tree that is recorded; `None`: the machine.
+    pub watch: Option<WatchOptions>,
 }
 
 /// Metadata of containers in a live capture.
@@ -110,11 +115,12 @@ impl LivePlan {
             snaplen: self.snaplen.or(wanted_snaplen).unwrap_or(SNAPLEN_DEFAULT),
             ring_bytes: self.ring_bytes,
             exclude_self: !self.include_self,
+            only_tree: self.watch.is_some(),
             parts,
             object: self.probe.clone(),
             log: self.probe_log,
         };
-        SourceOptions { live: LiveOptions { probe }, containers: None }
+        SourceOptions { live: LiveOptions { probe }, containers: None, watch: self.watch.clone() }
     }
 }
 
@@ -152,6 +158,8 @@ pub struct LinePlan {
     pub quiet: bool,
     /// Write out every line.
     pub unbuffered: bool,
+    /// Lines go to standard error: a watched command has standard output.
+    pub to_stderr: bool,
     /// Whether container data is asked for (-pc, -pk, -pm).
     pub container_data: bool,
 }
@@ -174,7 +182,8 @@ const META_WAIT_MAX_MS: u64 = 60_000;
 
 impl Plan {
     /// Checks the options and resolves them.
-    pub fn new(args: RawArgs, stop: &StopFlag) -> Result<Plan, CliError> {
+    pub fn new(mut args: RawArgs, stop: &StopFlag) -> Result<Plan, CliError> {
+        filter_behind_dashes(&mut args)?;
         let library = read_macros(&args.macros)?;
         let (chisels, text) = chisel_plan::chisels_and_filter(&args, &library, stop)?;
         let filter = compile_filter(&text, &library)?;
@@ -251,7 +260,39 @@ fn live_plan(args: &RawArgs) -> Result<LivePlan, CliError> {
         users: !args.exclude_users,
         include_self: args.debug,
         containers: container_plan(args)?,
+        watch: watch_plan(args)?,
     })
+}
+
+/// In a replay there is no command to watch: words behind `--` are the filter's, as in sysdig.
+fn filter_behind_dashes(args: &mut RawArgs) -> Result<(), CliError> {
+    if args.read.is_empty() {
+        return Ok(());
+    }
+    for word in std::mem::take(&mut args.command) {
+        let word = word.into_string();
+        args.words.push(word.map_err(|_| CliError::usage("the filter is not UTF-8"))?);
+    }
+    Ok(())
+}
+
+fn watch_plan(args: &RawArgs) -> Result<Option<WatchOptions>, CliError> {
+    let root = match &args.pid {
+        Some(text) => {
+            let pid = text.parse().ok().filter(|&pid: &u32| pid > 0 && i32::try_from(pid).is_ok());
+            Root::Process(pid.ok_or_else(|| CliError::value("--pid", text, "the id of a process".into()))?)
+        }
+        None if args.command.is_empty() => {
+            let usage = CliError::usage("--whole-tree needs --pid or a command behind --");
+            return if args.whole_tree { Err(usage) } else { Ok(None) };
+        }
+        None => Root::Command(CommandLine {
+            words: args.command.clone(),
+            output_to_stderr: args.write.as_deref() == Some("-"),
+            nice: priority::current(),
+        }),
+    };
+    Ok(Some(WatchOptions { root, whole_tree: args.whole_tree }))
 }
 
 fn container_plan(args: &RawArgs) -> Result<Option<ContainerPlan>, CliError> {
@@ -307,6 +348,7 @@ fn line_plan(args: &RawArgs) -> Result<LinePlan, CliError> {
         time,
         quiet: args.quiet || args.write.is_some(),
         unbuffered: args.unbuffered,
+        to_stderr: !args.command.is_empty(),
         container_data,
     })
 }
@@ -321,6 +363,8 @@ fn refuse_live_options(args: &RawArgs) -> Result<(), CliError> {
         (args.probe_log, "--probe-log"),
         (args.probe.is_some(), "--probe"),
         (args.strict, "--strict"),
+        (args.pid.is_some(), "--pid"),
+        (args.whole_tree, "--whole-tree"),
     ];
     match given.into_iter().find(|(given, _)| *given) {
         Some((_, option)) => {

@@ -47,6 +47,12 @@ pub(crate) fn default_format() -> Result<(), CliError> {
     writeln!(out, "{}", capture_engine::format::DEFAULT).and_then(|()| out.flush()).map_err(CliError::Stdout)
 }
 
+/// The capture of a command ended before the command did.
+pub(crate) fn command_runs() {
+    // Nothing is left to try if stderr is gone.
+    let _ = writeln!(std::io::stderr(), "capture: the command still runs; it is not recorded any more");
+}
+
 /// The end of a live capture: events, bytes, drops, per CPU.
 pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
     let mut out = String::new();
@@ -81,6 +87,13 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
         c.without_ring,
         live.sink_lost
     );
+    let filtered: u64 = c.cpus.iter().map(|c| c.filtered).sum();
+    if filtered > 0 {
+        let _ = writeln!(out, "left out: {filtered} records of processes outside the watched tree");
+    }
+    if live.tree_lost > 0 {
+        let _ = writeln!(out, "not followed: {} processes, more than can be at a time", live.tree_lost);
+    }
     let containers = &live.containers;
     if *containers != ContainerStats::default() {
         let _ = writeln!(

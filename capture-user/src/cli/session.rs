@@ -8,8 +8,9 @@ use super::plan::{Input as PlannedInput, Limits, LivePlan, Plan};
 use super::progress::Progress;
 use super::report::ReplayStats;
 use super::signals::StopFlag;
-use super::{proclist, report, same_file};
+use super::{Outcome, proclist, report, same_file};
 use crate::enrich::Enrichment;
+use crate::live::command::{CommandEnd, Running};
 use crate::live::containers::ContainerOptions;
 use crate::live::priority;
 use crate::live::source::{LiveSource, LiveStats};
@@ -20,8 +21,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Runs the whole plan. The answer is the command line of another run, if a chisel asks for one.
-pub fn run(plan: Plan, stop: StopFlag) -> Result<Option<String>, CliError> {
+/// Runs the whole plan.
+pub fn run(plan: Plan, stop: StopFlag) -> Result<Outcome, CliError> {
     let mut session = Session::new(plan, stop)?;
     let result = session.run_inputs();
     // Consumers end even after an error: what was read before it counts.
@@ -39,6 +40,8 @@ struct Session {
     limiter: Limiter,
     progress: Option<Progress>,
     live: Option<LiveStats>,
+    /// Exit code of the watched command.
+    command_code: Option<u8>,
     replay: ReplayStats,
     started: Instant,
     /// `None` where no chisel runs.
@@ -90,6 +93,7 @@ impl Session {
             plan,
             stop,
             live: None,
+            command_code: None,
             replay: ReplayStats::default(),
             started: Instant::now(),
             chisels: chisel_state,
@@ -156,12 +160,30 @@ impl Session {
         let result = result.and(self.end_input(&feed.engine));
         // The capture ends in order whatever happened: what was lost is told after a failure, too.
         if let Source::Live(live) = feed.source {
-            let (stats, closed) = live.close();
+            let (stats, command, closed) = live.close();
             self.live = Some(stats);
             result?;
             closed?;
+            if let Some(command) = command {
+                self.end_command(command)?;
+            }
         }
         Ok(())
+    }
+
+    /// Takes over how the watched command ended. A limit (`-n`, `-M`) ends the capture alone; the
+    /// command is then waited for like any that was started in the foreground.
+    fn end_command(&mut self, command: Running) -> Result<(), CliError> {
+        let end = command.wait(&self.stop.shared());
+        self.command_code = end.shell_code();
+        match end {
+            CommandEnd::NotStarted(error) => Err(error.into()),
+            CommandEnd::Ended(_) => Ok(()),
+            CommandEnd::Runs => {
+                report::command_runs();
+                Ok(())
+            }
+        }
     }
 
     /// Creates the file to write, once: when the first source has delivered something, so that a
@@ -184,7 +206,10 @@ impl Session {
             let mut flow = ControlFlow::Continue(());
             match next {
                 Next::End => return Ok(()),
-                Next::Section(snapshot) => self.section(feed, *snapshot)?,
+                Next::Section(snapshot) => {
+                    self.section(feed, *snapshot)?;
+                    self.begin_command(feed)?;
+                }
                 Next::Events => flow = self.events(feed, u64::MAX)?,
                 Next::Idle => {}
             }
@@ -202,6 +227,16 @@ impl Session {
                 _ => {}
             }
         }
+    }
+
+    /// Everything is ready for the events of the command that is watched, if one is.
+    fn begin_command(&self, feed: &mut Feed) -> Result<(), CliError> {
+        if let Source::Live(live) = &mut feed.source
+            && live.begin_command(self.stop.shared())?
+        {
+            self.stop.leave();
+        }
+        Ok(())
     }
 
     /// Passes several files on in the order of their events' times, each through a state of its
@@ -374,7 +409,7 @@ impl Session {
     }
 
     /// Ends the consumers, prints what is to be said at the end.
-    fn end(mut self) -> Result<Option<String>, CliError> {
+    fn end(mut self) -> Result<Outcome, CliError> {
         let mut first_error = None;
         let mut written = None;
         let mut rerun = None;
@@ -401,8 +436,8 @@ impl Session {
         match &self.live {
             Some(live) if self.plan.strict && live.lost() > 0 => Err(CliError::Lost(live.lost())),
             // The user asked for the end of everything.
-            _ if self.stop.is_set() => Ok(None),
-            _ => Ok(rerun),
+            _ if self.stop.is_set() => Ok(Outcome::Ended(self.command_code.unwrap_or(0))),
+            _ => Ok(rerun.map_or(Outcome::Ended(self.command_code.unwrap_or(0)), Outcome::Again)),
         }
     }
 }

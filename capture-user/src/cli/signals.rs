@@ -2,19 +2,24 @@
 //! second one ends the program at once.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::{SigId, flag, low_level};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Whether the user asked for the end.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<AtomicBool>);
+pub struct StopFlag {
+    flag: Arc<AtomicBool>,
+    /// What was installed.
+    actions: Arc<Vec<SigId>>,
+}
 
 impl StopFlag {
     /// Installs the handlers.
     pub fn install() -> io::Result<StopFlag> {
-        let stop = StopFlag::default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut actions = Vec::new();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // nohup(1) has hang-ups ignored, and that stays so. An ignored SIGINT does not: scripts
             // start everything in the background that way, and then end it by `kill -INT`.
@@ -22,26 +27,33 @@ impl StopFlag {
                 continue;
             }
             // Order matters: the shutdown looks at the flag before this signal sets it.
-            flag::register_conditional_shutdown(signal, 128 + signal, stop.0.clone())?;
-            flag::register(signal, stop.0.clone())?;
+            actions.push(flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?);
+            actions.push(flag::register(signal, stop.clone())?);
         }
-        Ok(stop)
+        Ok(StopFlag { flag: stop, actions: Arc::new(actions) })
     }
 
     /// Whether the end was asked for.
     #[inline]
     pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::Relaxed)
     }
 
     /// The flag itself, for those that know nothing of signals.
     pub fn shared(&self) -> Arc<AtomicBool> {
-        self.0.clone()
+        self.flag.clone()
+    }
+
+    /// Leaves signals to others: those that come now are for a watched command.
+    pub fn leave(&self) {
+        for id in &*self.actions {
+            low_level::unregister(*id);
+        }
     }
 
     /// Asks for the end.
     pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.flag.store(true, Ordering::Relaxed);
     }
 }
 

@@ -62,6 +62,8 @@ pub struct CpuStats {
     pub nested_lost: u64,
     /// Calls of capture itself, not recorded (not in `seen`).
     pub self_excluded: u64,
+    /// Records of processes outside the watched tree, not made (not in `seen`).
+    pub filtered: u64,
 }
 
 /// Counts of the whole capture. Every record that was to be written is in exactly one of: written,
@@ -154,8 +156,8 @@ impl Collector {
         let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
         let log = if options.probe.log { Some(ProbeLog::open(&mut probe)?) } else { None };
         let clock = WallClock::start()?;
-        for part in &options.probe.parts {
-            probe.attach(*part)?;
+        for part in options.probe.all_parts() {
+            probe.attach(part)?;
         }
         Ok(Self {
             sources: readers.into_iter().map(source).collect(),
@@ -295,6 +297,7 @@ impl Collector {
                 stats.dropped += now.dropped;
                 stats.nested_lost += now.nested_lost;
                 stats.self_excluded += now.self_excluded;
+                stats.filtered += now.filtered;
             }
         }
         CaptureStats {

@@ -91,6 +91,33 @@ pub enum LiveError {
         /// Why.
         source: Box<aya::maps::MapError>,
     },
+    /// The command to be watched does not exist.
+    #[error("{name}: there is no such command")]
+    NoCommand {
+        /// As it was typed.
+        name: String,
+    },
+    /// The command to be watched could not be started.
+    #[error("{name}: cannot be started: {source}")]
+    NotStarted {
+        /// As it was typed.
+        name: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The process to be watched does not exist.
+    #[error("there is no process {pid}{hint}")]
+    NoProcess {
+        /// Its id.
+        pid: u32,
+        /// What it is instead.
+        hint: &'static str,
+    },
+    /// A process by its id, inside a pid namespace.
+    #[error(
+        "--pid needs the process ids of the host, and this is a pid namespace of its own: run it on the host (nsenter -t 1 -p), or watch a command"
+    )]
+    NotHostPids,
     /// The start snapshot cannot be taken.
     #[error("start snapshot: {0}")]
     Snapshot(#[from] super::snapshot::SnapshotError),

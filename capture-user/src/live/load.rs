@@ -1,7 +1,7 @@
 //! Loads the probe: resolves, patches, creates the maps, fills the plan, loads and attaches the
 //! programs. Knows nothing of records.
 
-use super::{btf::Btf, cpus::Cpus, error::LiveError, features, object, offsets};
+use super::{btf::Btf, cpus::Cpus, error::LiveError, features, object, offsets, tree::Tree};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, PerCpuArray, ProgramArray},
@@ -27,6 +27,8 @@ pub enum Part {
     Signal,
     /// Context switch records.
     Switch,
+    /// No records: takes ended processes out of the watched tree.
+    Free,
     /// An exit program with nothing in it: the floor of benchmarks.
     Empty,
 }
@@ -46,6 +48,7 @@ impl Part {
             Self::ProcExit => ("capture_proc_exit", "sched_process_exit"),
             Self::Signal => ("capture_signal", "signal_deliver"),
             Self::Switch => ("capture_switch", "sched_switch"),
+            Self::Free => ("capture_free", "sched_process_free"),
             Self::Empty => ("capture_empty", "sys_exit"),
         }
     }
@@ -74,6 +77,9 @@ const NATIVE_CALLS: &[syscall_table::Syscall] = syscall_table::AARCH64;
 
 /// Rows of each half of the probe's plan map.
 const PLAN_ROWS: usize = 512;
+/// Processes that a watched tree can have at a time. Memory for all of them is taken at the start,
+/// about 64 bytes each.
+const TREE_MAX: u32 = 1 << 16;
 /// Inode of the root pid namespace (PROC_PID_INIT_INO).
 const ROOT_PID_NS: &str = "pid:[4026531836]";
 
@@ -86,6 +92,8 @@ pub struct ProbeOptions {
     pub ring_bytes: Option<u64>,
     /// Leave out this process's own calls.
     pub exclude_self: bool,
+    /// Record only the processes of a tree, which [`Probe::take_tree`] fills.
+    pub only_tree: bool,
     /// Programs to load; attached by [`Probe::attach`].
     pub parts: Vec<Part>,
     /// Another object than the built-in one (a debug build for `log`).
@@ -97,7 +105,22 @@ pub struct ProbeOptions {
 impl Default for ProbeOptions {
     fn default() -> Self {
         let parts = Part::RECORDING.to_vec();
-        Self { snaplen: 80, ring_bytes: None, exclude_self: true, parts, object: None, log: false }
+        Self {
+            snaplen: 80,
+            ring_bytes: None,
+            exclude_self: true,
+            only_tree: false,
+            parts,
+            object: None,
+            log: false,
+        }
+    }
+}
+
+impl ProbeOptions {
+    /// All programs, in the order of attaching: entries must leave the tree before any come in.
+    pub(crate) fn all_parts(&self) -> impl Iterator<Item = Part> {
+        self.only_tree.then_some(Part::Free).into_iter().chain(self.parts.iter().copied())
     }
 }
 
@@ -140,13 +163,17 @@ impl Probe {
                 what: format!("a ring of {ring_bytes} bytes: a power of two from 1 MiB on is needed"),
             });
         }
-        let self_tgid = if options.exclude_self { own_tgid(&resolved, &kernel_btf)? } else { 0 };
+        let own_tgid =
+            if options.exclude_self || options.only_tree { own_tgid(&resolved, &kernel_btf)? } else { 0 };
         let object = patched(options, ring_bytes, resolved.cast_kfunc)?;
-        let settings = settings(options, ring_bytes, self_tgid, &cpus);
+        let settings = settings(options, ring_bytes, own_tgid, &cpus);
         let mut loader = EbpfLoader::new();
         loader.btf(Some(&kernel_btf));
         loader.map_max_entries("LANES", (cpus.online.len() * abi::LANES_PER_CPU) as u32);
         loader.map_max_entries("CPU_SLOT", cpus.possible);
+        if options.only_tree {
+            loader.map_max_entries("TREE", TREE_MAX);
+        }
         for (name, value) in resolved.globals.iter().chain(&settings) {
             loader.override_global(name, value, true);
         }
@@ -155,7 +182,7 @@ impl Probe {
             .load(&object)
             .map_err(|e| LiveError::Maps { ring_bytes: ring_total, source: Box::new(e) })?;
         let mut probe =
-            Self { ebpf, links: BTreeMap::new(), loaded: options.parts.clone(), cpus, ring_bytes };
+            Self { ebpf, links: BTreeMap::new(), loaded: options.all_parts().collect(), cpus, ring_bytes };
         probe.fill_slots()?;
         probe.fill_plan()?;
         let wanted =
@@ -165,7 +192,7 @@ impl Probe {
                 probe.load_collector(table, *slot, program, tracepoint, &kernel_btf)?;
             }
         }
-        for part in &options.parts {
+        for part in options.all_parts() {
             let (name, tracepoint) = part.names();
             probe.load_program(name, tracepoint, &kernel_btf)?;
         }
@@ -205,6 +232,12 @@ impl Probe {
             result = result.and(self.detach(part));
         }
         result
+    }
+
+    /// The tree that the capture is limited to; once.
+    pub(crate) fn take_tree(&mut self) -> Result<Tree, LiveError> {
+        let mut take = |name| self.ebpf.take_map(name).ok_or_else(|| missing(name));
+        Tree::new(take("TREE")?, take("TREE_WORDS")?)
     }
 
     /// The loaded object, for aya-log.
@@ -301,11 +334,11 @@ impl Probe {
     }
 }
 
-fn missing(what: &str) -> LiveError {
+pub(super) fn missing(what: &str) -> LiveError {
     LiveError::BadObject { what: format!("it has no {what}") }
 }
 
-fn map_error(map: &'static str, source: aya::maps::MapError) -> LiveError {
+pub(super) fn map_error(map: &'static str, source: aya::maps::MapError) -> LiveError {
     LiveError::Map { map, source: Box::new(source) }
 }
 
@@ -333,12 +366,7 @@ fn default_ring_bytes(cpus: usize) -> u64 {
     }
 }
 
-fn settings(
-    options: &ProbeOptions,
-    ring_bytes: u64,
-    self_tgid: u64,
-    cpus: &Cpus,
-) -> Vec<(&'static str, u64)> {
+fn settings(options: &ProbeOptions, ring_bytes: u64, own_tgid: u64, cpus: &Cpus) -> Vec<(&'static str, u64)> {
     let page_kb = u64::from(page_size_bytes() / 1024);
     vec![
         ("RING_MASK", ring_bytes - 1),
@@ -346,7 +374,9 @@ fn settings(
         ("SHED_LIMIT", ring_bytes / 4 * 3),
         ("USE_SLOTS", u64::from(!cpus.is_identity())),
         ("SNAPLEN", u64::from(options.snaplen.min(abi::SNAPLEN_MAX))),
-        ("SELF_TGID", self_tgid),
+        ("SELF_TGID", if options.exclude_self { own_tgid } else { 0 }),
+        ("ONLY_TREE", u64::from(options.only_tree)),
+        ("TREE_MAKER", own_tgid),
         ("PAGE_KB_SHIFT", u64::from(page_kb.trailing_zeros())),
     ]
 }
@@ -366,8 +396,7 @@ fn patched(options: &ProbeOptions, ring_bytes: u64, cast_kfunc: Option<u32>) -> 
 /// This process's id as the kernel counts it. Inside a pid namespace getpid tells another one: a
 /// small program looks then.
 fn own_tgid(resolved: &offsets::Resolved, btf: &aya::Btf) -> Result<u64, LiveError> {
-    let namespace = std::fs::read_link("/proc/self/ns/pid");
-    if namespace.is_ok_and(|ns| ns.as_os_str() == ROOT_PID_NS) {
+    if has_host_pids() {
         return Ok(u64::from(std::process::id()));
     }
     let mut object = object::read(None)?;
@@ -391,6 +420,11 @@ fn own_tgid(resolved: &offsets::Resolved, btf: &aya::Btf) -> Result<u64, LiveErr
     call_whoami();
     let map = ebpf.map("WHOAMI").ok_or_else(|| missing("map WHOAMI"))?;
     Array::<_, u64>::try_from(map).and_then(|m| m.get(&0, 0)).map_err(|e| map_error("WHOAMI", e))
+}
+
+/// Whether process ids mean to this process what they mean to the kernel.
+pub(super) fn has_host_pids() -> bool {
+    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|ns| ns.as_os_str() == ROOT_PID_NS)
 }
 
 #[expect(unsafe_code, reason = "a raw call with an argument that no wrapper would pass")]

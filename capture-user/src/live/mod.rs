@@ -12,11 +12,13 @@
 mod btf;
 mod clock;
 mod collector;
+pub mod command;
 pub mod containers;
 mod cpus;
 pub mod decode;
 mod error;
 pub mod features;
+mod forward;
 mod load;
 mod loss;
 mod merge;
@@ -28,6 +30,8 @@ mod ring;
 mod sleep;
 pub mod snapshot;
 pub mod source;
+mod tree;
+pub mod watch;
 
 pub use clock::{ClockEvent, WallClock};
 pub use collector::{CaptureStats, Collector, CpuStats, Item, LiveOptions, RecordRef};

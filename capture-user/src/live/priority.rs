@@ -7,6 +7,13 @@ pub(crate) const DRAIN: i32 = -20;
 /// everybody else's: with only the drain raised the loss would move to the queue behind it.
 pub const CONSUMER: i32 = -10;
 
+/// The nice value of the calling thread.
+#[expect(unsafe_code, reason = "std cannot read priorities")]
+pub fn current() -> i32 {
+    // SAFETY: takes and returns numbers. An error looks like the nice value -1, and does not occur.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+}
+
 /// Sets the nice value of the calling thread; threads that it starts afterwards inherit it. Where
 /// that is refused (no CAP_SYS_NICE) things stay as they are: it only makes loss likelier.
 #[expect(unsafe_code, reason = "std cannot set priorities")]

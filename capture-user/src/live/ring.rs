@@ -66,6 +66,7 @@ pub(crate) struct Counters {
     pub(crate) dropped_enters: u64,
     pub(crate) nested_lost: u64,
     pub(crate) self_excluded: u64,
+    pub(crate) filtered: u64,
 }
 
 /// The reader of one lane.
@@ -218,6 +219,7 @@ impl LaneReader {
             dropped_enters: read(offset_of!(LaneHead, dropped_enters)),
             nested_lost: read(offset_of!(LaneHead, nested_lost)),
             self_excluded: read(offset_of!(LaneHead, self_excluded)),
+            filtered: read(offset_of!(LaneHead, filtered)),
         }
     }
 }

@@ -8,9 +8,11 @@
 //! The probe is attached first and the snapshot taken after, while events already queue up:
 //! nothing falls between the two.
 
+use super::command::Running;
 use super::containers::{self, ContainerOptions, ContainerStats, Placer, Sighting, Watch};
 use super::decode::{DecodeOptions, Decoder};
 use super::priority;
+use super::watch::{WatchOptions, Watching};
 use super::{CaptureStats, ClockEvent, Collector, CpuStats, Item, LiveError, LiveOptions, snapshot};
 use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSource, Next, Snapshot};
@@ -36,6 +38,9 @@ pub struct SourceOptions {
     pub live: LiveOptions,
     /// How containers are recorded; not at all without.
     pub containers: Option<ContainerOptions>,
+    /// The process tree that is recorded, where it is not the machine. Needs
+    /// [`ProbeOptions::only_tree`](super::ProbeOptions::only_tree).
+    pub watch: Option<WatchOptions>,
 }
 
 /// Counts of a live capture that ended.
@@ -47,6 +52,8 @@ pub struct LiveStats {
     pub sink_lost: u64,
     /// Containers by when their record came.
     pub containers: ContainerStats,
+    /// Processes of the watched tree that were too many to be followed.
+    pub tree_lost: u64,
     /// Length of the capture in seconds.
     pub seconds: f64,
     /// What the collector counted.
@@ -81,6 +88,7 @@ pub struct LiveSource {
     used: Sender<Batch>,
     shared: Arc<Shared>,
     placer: Option<Placer>,
+    watching: Option<Watching>,
     pump: Option<JoinHandle<Ended>>,
     started: Instant,
     stats: LiveStats,
@@ -101,6 +109,15 @@ impl LiveSource {
         });
         let start_ts_ns = collector.clock().wall_ns(start_ns);
         let shared = Arc::new(Shared::default());
+        let watching = match &options.watch {
+            Some(watch) => {
+                let (stop, stopped) = (shared.clone(), shared.clone());
+                let stop = move || stop.stop.store(true, Ordering::Relaxed);
+                let stopped = move || stopped.stop.load(Ordering::Relaxed);
+                Some(Watching::prepare(watch, collector.probe(), stop, stopped)?)
+            }
+            None => None,
+        };
         let (batch_tx, batches) = channel();
         let (used, used_rx) = channel();
         let pump = Pump {
@@ -123,9 +140,21 @@ impl LiveSource {
             .map_err(|source| LiveError::Os { what: "starting the drain thread", source })?;
         let stats = LiveStats::default();
         let placer = options.containers.clone().map(|containers| Placer::new(containers, start_ts_ns));
-        let mut source =
-            LiveSource { snapshot: None, batches, used, shared, placer, pump: Some(pump), started, stats };
-        let snapshot = snapshot::take()?;
+        let mut source = LiveSource {
+            snapshot: None,
+            batches,
+            used,
+            shared,
+            placer,
+            watching,
+            pump: Some(pump),
+            started,
+            stats,
+        };
+        let mut snapshot = snapshot::take()?;
+        if let Some(watching) = &source.watching {
+            watching.cut(&mut snapshot);
+        }
         if let (Some(placer), Some(containers)) = (&mut source.placer, &options.containers) {
             placer.open(containers::in_snapshot(&snapshot, containers.directory.as_ref()));
         }
@@ -133,14 +162,24 @@ impl LiveSource {
         Ok(source)
     }
 
+    /// Lets the watched command begin, where there is one: its first event is the enter of its exec.
+    /// From here on signals to this process are for the command; `stop` is set when they are not.
+    ///
+    /// # Errors
+    /// When the system refuses the signal handlers.
+    pub fn begin_command(&mut self, stop: Arc<AtomicBool>) -> Result<bool, LiveError> {
+        self.watching.as_mut().map_or(Ok(false), |watching| watching.begin(stop))
+    }
+
     /// Asks for the end: recording stops, what was recorded is still delivered.
     pub fn stop(&self) {
         self.shared.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Ends the capture, dropping what is still under way. Returns its counts, and what the drain
-    /// thread failed of: the counts hold after a failure, too.
-    pub fn close(mut self) -> (LiveStats, Result<(), LiveError>) {
+    /// Ends the capture, dropping what is still under way. Returns its counts and the command it
+    /// watched, which may still run, and what the drain thread failed of: the rest holds after a
+    /// failure, too.
+    pub fn close(mut self) -> (LiveStats, Option<Running>, Result<(), LiveError>) {
         let mut stats = std::mem::take(&mut self.stats);
         // Looked at before the end: from here on nobody takes, and what is not wanted is no loss.
         // After the end of the stream the thread is gone and the number final.
@@ -153,7 +192,9 @@ impl LiveSource {
             (stats.capture, result) = (ended.stats, ended.result);
         }
         stats.seconds = self.started.elapsed().as_secs_f64();
-        (stats, result)
+        let watching = self.watching.take();
+        stats.tree_lost = watching.as_ref().map_or(0, Watching::lost);
+        (stats, watching.and_then(Watching::into_command), result)
     }
 }
 

@@ -35,15 +35,17 @@ impl LineConsumer {
             ..TextOptions::default()
         };
         let options = FormatOptions { text, time: plan.time, json: plan.json };
+        let is_terminal =
+            if plan.to_stderr { std::io::stderr().is_terminal() } else { std::io::stdout().is_terminal() };
         let format = match plan.format.as_deref() {
-            None if std::io::stdout().is_terminal() => format::DEFAULT_TERMINAL,
+            None if is_terminal => format::DEFAULT_TERMINAL,
             None => format::DEFAULT,
             Some("c" | "container") => format::CONTAINER,
             Some("k" | "kubernetes") => format::KUBERNETES,
             Some("m" | "mesos") => format::MESOS,
             Some(own) => own,
         };
-        let out = Stdout { unbuffered: plan.unbuffered, ..Stdout::default() };
+        let out = Stdout { unbuffered: plan.unbuffered, is_stderr: plan.to_stderr, ..Stdout::default() };
         Ok(LineConsumer { formatter: Formatter::new(format, options)?, out, internal, display })
     }
 }

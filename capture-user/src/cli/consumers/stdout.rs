@@ -1,4 +1,4 @@
-//! Standard output through one reused buffer.
+//! Standard output through one reused buffer; where a command has it, standard error.
 
 use crate::cli::error::CliError;
 use std::io::{self, Write};
@@ -13,6 +13,8 @@ pub(crate) struct Stdout {
     pub(crate) buffer: Vec<u8>,
     /// Write out after every line.
     pub(crate) unbuffered: bool,
+    /// Write to standard error instead.
+    pub(crate) is_stderr: bool,
 }
 
 impl Stdout {
@@ -31,7 +33,14 @@ impl Stdout {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        write_out(&mut self.buffer).map_err(CliError::Stdout)
+        let written = if self.is_stderr {
+            let written = io::stderr().lock().write_all(&self.buffer);
+            self.buffer.clear();
+            written
+        } else {
+            write_out(&mut self.buffer)
+        };
+        written.map_err(CliError::Stdout)
     }
 }
 
