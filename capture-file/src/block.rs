@@ -2,6 +2,7 @@
 //!
 //! One row per block type, with the unofficial code of files from before format 1.2.
 
+use capture_common::BlockKind;
 use std::fmt;
 
 /// Section header block.
@@ -95,6 +96,11 @@ impl BlockType {
         self.row().map_or(Content::Unknown, |r| r.content)
     }
 
+    /// Whether it is an event block of the types for large events.
+    pub(crate) fn is_large_event(self) -> bool {
+        matches!(BlockKind::from_code(self.0), Some(BlockKind::EventV2Large | BlockKind::EventFlagsV2Large))
+    }
+
     fn row(self) -> Option<&'static Row> {
         ROWS.iter().find(|r| r.code == self.0 || (r.old_code != 0 && r.old_code == self.0))
     }
@@ -127,7 +133,6 @@ pub(crate) fn end_block(out: &mut Vec<u8>, at: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use capture_common::BlockKind;
 
     #[test]
     fn rows_agree_with_the_event_block_kinds() {

@@ -70,6 +70,8 @@ impl<'a> Cursor<'a> {
     pub(crate) fn nul_strings(&mut self, what: &'static str) -> Result<Vec<u8>, Short> {
         let mut value = self.string(what)?;
         if value.last().is_some_and(|&b| b != 0) {
+            // A push alone would double what it takes.
+            value.reserve_exact(1);
             value.push(0);
         }
         Ok(value)

@@ -36,52 +36,62 @@ pub enum FileError {
     },
     /// A section header without the magic number.
     #[error(
-        "{file}, offset {offset}: section header has the wrong magic, wanted 0x1a2b3c4d, found {found:#010x}"
+        "{file}, offset {offset}: block {number} (section header) has the wrong magic, wanted 0x1a2b3c4d, found {found:#010x}"
     )]
     BadMagic {
         /// Name of the file.
         file: String,
         /// Offset of the block.
         offset: u64,
+        /// Number of the block in the file, from 0.
+        number: u64,
         /// What stands in place of the magic.
         found: u32,
     },
     /// Written by a machine of the other byte order.
     #[error(
-        "{file}, offset {offset}: the section was written on a big-endian machine; only little-endian captures can be read"
+        "{file}, offset {offset}: block {number} (section header) was written on a big-endian machine; only little-endian captures can be read"
     )]
     OtherByteOrder {
         /// Name of the file.
         file: String,
         /// Offset of the block.
         offset: u64,
+        /// Number of the block in the file, from 0.
+        number: u64,
     },
     /// A format version from the future.
     #[error(
-        "{file}, offset {offset}: format version {major}.{minor} is newer than 1.x, which this program reads"
+        "{file}, offset {offset}: block {number} (section header) has format version {major}.{minor}, newer than 1.x, which this program reads"
     )]
     Version {
         /// Name of the file.
         file: String,
         /// Offset of the block.
         offset: u64,
+        /// Number of the block in the file, from 0.
+        number: u64,
         /// Major version found.
         major: u16,
         /// Minor version found.
         minor: u16,
     },
     /// The system could not read.
-    #[error("{file}: reading failed after {offset} bytes of blocks: {source}")]
+    #[error("{file}: reading failed after {offset} bytes of blocks and {blocks} whole blocks: {source}")]
     Read {
         /// Name of the file.
         file: String,
         /// Bytes of blocks read before.
         offset: u64,
+        /// Whole blocks read before.
+        blocks: u64,
         /// The system's reason.
         source: io::Error,
     },
     /// The decompressor refused the data.
-    #[error("{file}: {container} data is damaged after {offset} bytes of blocks: {source}")]
+    #[error(
+        "{file}: {container} data is damaged after {offset} bytes of blocks and {blocks} whole blocks: {source}"
+    )]
     Corrupt {
         /// Name of the file.
         file: String,
@@ -89,6 +99,8 @@ pub enum FileError {
         container: Container,
         /// Bytes of blocks read before.
         offset: u64,
+        /// Whole blocks read before.
+        blocks: u64,
         /// The decompressor's reason.
         source: io::Error,
     },

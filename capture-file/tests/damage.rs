@@ -131,10 +131,16 @@ fn lengths_that_lie() {
     let mut huge = event.clone();
     huge[4..8].copy_from_slice(&0xFFFF_FFF0u32.to_le_bytes());
     check(&[&shb[..], &event, &huge].concat(), 1, 1, "impossible length");
-    // One of 900 MB that ends early: read as far as it goes.
+    // No event passes 64 KiB, except in blocks of the large types: those are read as far as they go.
     let mut large = event.clone();
-    large[4..8].copy_from_slice(&900_000_000u32.to_le_bytes());
-    check(&[&shb[..], &event, &large].concat(), 1, 1, "wanted 900000000 bytes, found 52");
+    large[4..8].copy_from_slice(&65_548u32.to_le_bytes());
+    check(&[&shb[..], &event, &large].concat(), 1, 1, "wanted 12 to 65544 bytes, found 65548");
+    large[0..8].copy_from_slice(&[0x21, 2, 0, 0, 0, 0, 0, 2]);
+    check(&[&shb[..], &event, &large].concat(), 1, 1, "wanted 33554432 bytes, found 52");
+    // Metadata are read piece by piece, however long they say that they are.
+    let mut list = block(0x215, &[]);
+    list[4..8].copy_from_slice(&3_000_000_000u32.to_le_bytes());
+    check(&[&shb[..], &list, &event].concat(), 1, 0, "wanted 3000000000 bytes, found 64");
     let mut zero = event.clone();
     zero[4..8].copy_from_slice(&0u32.to_le_bytes());
     check(&[&shb[..], &event, &zero].concat(), 1, 1, "impossible length");
@@ -148,6 +154,39 @@ fn lengths_that_lie() {
     // A process entry that passes its block: the threads before it are kept.
     let list = block(0x215, &[&200u32.to_le_bytes()[..], &[0; 40]].concat());
     check(&[&shb[..], &list, &event].concat(), 1, 0, "process entry needs 196 bytes, found 40");
+}
+
+/// A process entry of the first version, with so many bytes of arguments.
+fn thread(tid: i64, args: usize) -> Vec<u8> {
+    let ids = [tid, tid, 1].map(i64::to_le_bytes).concat();
+    let args = [&(args as u16).to_le_bytes()[..], &vec![b'a'; args]].concat();
+    // comm and exe, the arguments; cwd, fd limit, flags, uid and gid.
+    [&ids[..], &[0; 4], &args, &[0; 2 + 8 + 12]].concat()
+}
+
+#[test]
+fn long_tables_are_read_to_their_end() {
+    let (shb, event) = (section_header(), event());
+    let threads: Vec<u8> = (1..=300).flat_map(|tid| thread(tid, 30_000)).collect();
+    let all = read_bytes(&[&shb[..], &block(0x202, &threads), &event].concat());
+    assert!(all.error.is_none() && all.events.len() == 1, "{:?}", all.error);
+    let threads = &all.sections[0].threads;
+    assert_eq!(threads.len(), 300);
+    assert!(threads.iter().zip(1..).all(|(t, tid)| t.tid == tid && t.args.len() == 30_001));
+    assert_eq!(all.stats.refused_entries, 0);
+}
+
+#[test]
+fn tables_larger_than_any_machines_are_cut_and_counted() {
+    let (shb, event) = (section_header(), event());
+    let threads: Vec<u8> = (1..=2_000).flat_map(|tid| thread(tid, 60_000)).collect();
+    let fds = block(0x203, &[&7i64.to_le_bytes()[..], &[0; 17], &[1, 0, b'x'], &[0; 17], &[0; 2]].concat());
+    let all = read_bytes(&[&shb[..], &block(0x202, &threads), &fds, &event].concat());
+    assert!(all.error.is_none() && all.events.len() == 1, "{:?}", all.error);
+    let held = all.sections[0].threads.len();
+    assert!((1_500..1_800).contains(&held), "{held}");
+    let fds = all.sections[0].fds.iter().map(|(_, fds)| fds.len()).sum::<usize>();
+    assert_eq!((held + fds) as u64 + all.stats.refused_entries, 2_002);
 }
 
 #[test]

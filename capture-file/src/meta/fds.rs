@@ -1,8 +1,8 @@
 //! Fd list blocks (0x203, 0x218): the table of one thread.
 
+use super::Opening;
 use crate::block::{FD_LIST_V2, begin_block, end_block};
 use crate::cursor::{Cursor, Short, close_entry, put_string};
-use capture_common::Snapshot;
 use capture_common::snapshot::{FdKind, FdRecord, FdType, L4Proto};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -12,17 +12,35 @@ const NAME_MAX: usize = 1023;
 /// sysdig 0.29.3 refuses a whole file in which a type above this one occurs.
 const TYPE_MAX_WRITTEN: u8 = FdType::File as u8;
 
-pub(super) fn decode(cursor: &mut Cursor<'_>, sized: bool, snapshot: &mut Snapshot) -> Result<(), Short> {
+const _: () = assert!(size_of::<FdRecord>() > size_of::<(i64, Vec<FdRecord>)>());
+
+/// Decodes what stands before the entries.
+pub(super) fn open(cursor: &mut Cursor<'_>, to: &mut Opening) -> Result<(), Short> {
     let tid = cursor.i64("tid of the fd list")?;
-    let mut records = Vec::new();
-    while cursor.left() >= 4 {
-        if sized {
-            records.push(decode_entry(&mut cursor.entry("fd entry")?, true)?);
-        } else {
-            records.push(decode_entry(cursor, false)?);
-        }
+    if to.has_room::<(i64, Vec<FdRecord>)>(&[]) {
+        to.snapshot.fds.push((tid, Vec::new()));
     }
-    snapshot.fds.push((tid, records));
+    Ok(())
+}
+
+/// Decodes one entry.
+pub(super) fn decode(cursor: &mut Cursor<'_>, sized: bool, to: &mut Opening) -> Result<(), Short> {
+    let record = if sized {
+        decode_entry(&mut cursor.entry("fd entry")?, true)?
+    } else {
+        decode_entry(cursor, false)?
+    };
+    let name: &[u8] = match &record.kind {
+        FdKind::Unix { path, .. } => path,
+        FdKind::File { name, .. } | FdKind::Other { name, .. } => name,
+        _ => b"",
+    };
+    // A list that found no room has none for its entries, which are larger.
+    if to.has_room::<FdRecord>(&[name])
+        && let Some((_, records)) = to.snapshot.fds.last_mut()
+    {
+        records.push(record);
+    }
     Ok(())
 }
 

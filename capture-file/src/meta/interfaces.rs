@@ -1,8 +1,8 @@
 //! Interface list blocks (0x205, 0x219): one entry per address.
 
+use super::Opening;
 use crate::block::{INTERFACE_LIST_V2, begin_block, end_block};
 use crate::cursor::{Cursor, Short, put_string};
-use capture_common::Snapshot;
 use capture_common::snapshot::{Interface, InterfaceAddr};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -16,24 +16,24 @@ const TYPE_V6_OLD: u16 = 4;
 /// Longest name that stock readers accept, in bytes.
 const NAME_MAX: usize = 1023;
 
-pub(super) fn decode(cursor: &mut Cursor<'_>, sized: bool, snapshot: &mut Snapshot) -> Result<(), Short> {
-    // A later list replaces an earlier one.
-    snapshot.interfaces.clear();
-    while cursor.left() >= 4 {
-        if sized {
-            // This length, alone in the format, does not count itself.
-            let len = cursor.u32("interface entry length")? as usize;
-            let mut entry = Cursor::new(cursor.take(len, "interface entry")?);
-            snapshot.interfaces.extend(decode_entry(&mut entry)?);
-        } else {
-            match decode_entry(cursor)? {
-                Some(interface) => snapshot.interfaces.push(interface),
-                // Without a length nothing after an unknown type can be found.
-                None => {
-                    return Err(Short { what: "interface of unknown type", wanted_bytes: 0, found_bytes: 0 });
-                }
-            }
+/// Decodes one entry.
+pub(super) fn decode(cursor: &mut Cursor<'_>, sized: bool, to: &mut Opening) -> Result<(), Short> {
+    let interface = if sized {
+        // This length, alone in the format, does not count itself.
+        let len = cursor.u32("interface entry length")? as usize;
+        decode_entry(&mut Cursor::new(cursor.take(len, "interface entry")?))?
+    } else {
+        let interface = decode_entry(cursor)?;
+        if interface.is_none() {
+            // Without a length nothing after an unknown type can be found.
+            return Err(Short { what: "interface of unknown type", wanted_bytes: 0, found_bytes: 0 });
         }
+        interface
+    };
+    if let Some(interface) = interface
+        && to.has_room::<Interface>(&[&interface.name])
+    {
+        to.snapshot.interfaces.push(interface);
     }
     Ok(())
 }

@@ -14,16 +14,87 @@ use crate::cursor::{Cursor, Short};
 use crate::writer::ProcessTail;
 use capture_common::Snapshot;
 
-/// Adds the content of one metadata block to `snapshot`. Unknown blocks add nothing.
-pub(crate) fn decode(content: Content, body: &[u8], snapshot: &mut Snapshot) -> Result<(), Short> {
-    let mut cursor = Cursor::new(body);
-    match content {
-        Content::MachineInfo => machine::decode(&mut cursor, snapshot),
-        Content::ProcessList(version) => threads::decode(&mut cursor, version, snapshot),
-        Content::FdList(sized) => fds::decode(&mut cursor, sized, snapshot),
-        Content::InterfaceList(sized) => interfaces::decode(&mut cursor, sized, snapshot),
-        Content::UserList(sized) => users::decode(&mut cursor, sized, snapshot),
-        Content::SectionHeader | Content::Event | Content::Unknown => Ok(()),
+/// Bytes of a block's body that are decoded at a time.
+pub(crate) const WINDOW_BYTES: usize = 2 << 20;
+
+/// More than the longest entry of a list has: its strings have lengths of 16 bits.
+const ENTRY_MAX: usize = 1 << 20;
+
+/// Decodes the body of one metadata block, given in pieces.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    content: Content,
+    /// Whether the list's own fields, which stand before its entries, are decoded.
+    is_open: bool,
+}
+
+impl Decoder {
+    pub(crate) fn new(content: Content) -> Decoder {
+        Decoder { content, is_open: false }
+    }
+
+    /// Adds the entries at the beginning of `body`, as many as are whole there; of the body's last piece
+    /// all. The answer is how many bytes that took.
+    pub(crate) fn decode(&mut self, body: &[u8], is_last: bool, to: &mut Opening) -> Result<usize, Short> {
+        let mut cursor = Cursor::new(body);
+        if !self.is_open {
+            match self.content {
+                Content::FdList(_) => fds::open(&mut cursor, to)?,
+                // A later list replaces an earlier one.
+                Content::InterfaceList(_) => to.snapshot.interfaces.clear(),
+                Content::MachineInfo => {
+                    machine::decode(&mut cursor, &mut to.snapshot)?;
+                    return Ok(body.len());
+                }
+                _ => {}
+            }
+            self.is_open = true;
+        }
+        let least = if is_last { 4 } else { ENTRY_MAX };
+        while cursor.left() >= least {
+            match self.content {
+                Content::ProcessList(version) => threads::decode(&mut cursor, version, to)?,
+                Content::FdList(sized) => fds::decode(&mut cursor, sized, to)?,
+                Content::InterfaceList(sized) => interfaces::decode(&mut cursor, sized, to)?,
+                Content::UserList(sized) => users::decode(&mut cursor, sized, to)?,
+                _ => break,
+            }
+        }
+        Ok(if is_last { body.len() } else { body.len() - cursor.left() })
+    }
+}
+
+/// Most bytes that the opening tables take in memory: some 25,000 threads with all their text, or
+/// 200,000 that have little.
+const OPENING_MAX_BYTES: usize = 96 << 20;
+
+/// The opening tables of a section while they are read.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) snapshot: Snapshot,
+    /// Entries that found no room, with those of the sections before.
+    pub(crate) refused: u64,
+    left_bytes: usize,
+}
+
+impl Opening {
+    /// Empty tables; `refused` is the count so far.
+    pub(crate) fn new(refused: u64) -> Opening {
+        Opening { snapshot: Snapshot::default(), refused, left_bytes: OPENING_MAX_BYTES }
+    }
+
+    /// Whether there is room for an entry with so much text, which is then taken.
+    fn has_room<T>(&mut self, text: &[&[u8]]) -> bool {
+        /// What an allocation costs beside its bytes.
+        const ALLOCATION: usize = 16;
+        let texts = text.iter().filter(|t| !t.is_empty()).map(|t| t.len() + ALLOCATION);
+        let bytes = size_of::<T>() + texts.sum::<usize>();
+        let room = self.left_bytes.checked_sub(bytes);
+        match room {
+            Some(left) => self.left_bytes = left,
+            None => self.refused += 1,
+        }
+        room.is_some()
     }
 }
 

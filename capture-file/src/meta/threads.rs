@@ -3,10 +3,10 @@
 //! A field is present from some version on ([`decode_fields`]); from version 9 on an entry has
 //! its length in front, and what follows the root directory depends on who wrote it.
 
+use super::Opening;
 use crate::block::{PROCESS_LIST_V9, begin_block, end_block};
 use crate::cursor::{Cursor, Short, close_entry, put_string};
 use crate::writer::ProcessTail;
-use capture_common::Snapshot;
 use capture_common::snapshot::ThreadRecord;
 
 /// Longest comm, exe, exepath, cwd and root that stock readers accept, in bytes.
@@ -24,17 +24,19 @@ const DUAL_MASK: u64 = (1 << 40) - 1;
 /// A block is closed when it passes this size; lengths are 32 bits wide.
 const BLOCK_TARGET_BYTES: usize = 64 << 20;
 
-pub(super) fn decode(cursor: &mut Cursor<'_>, version: u8, snapshot: &mut Snapshot) -> Result<(), Short> {
-    while cursor.left() >= 4 {
-        let mut thread = ThreadRecord::default();
-        if version >= 9 {
-            let mut entry = cursor.entry("process entry")?;
-            decode_fields(&mut entry, version, &mut thread)?;
-            decode_tail(&mut entry, &mut thread)?;
-        } else {
-            decode_fields(cursor, version, &mut thread)?;
-        }
-        snapshot.threads.push(thread);
+/// Decodes one entry.
+pub(super) fn decode(cursor: &mut Cursor<'_>, version: u8, to: &mut Opening) -> Result<(), Short> {
+    let mut t = ThreadRecord::default();
+    if version >= 9 {
+        let mut entry = cursor.entry("process entry")?;
+        decode_fields(&mut entry, version, &mut t)?;
+        decode_tail(&mut entry, &mut t)?;
+    } else {
+        decode_fields(cursor, version, &mut t)?;
+    }
+    let text = [&t.comm, &t.exe, &t.exepath, &t.args, &t.env, &t.cwd, &t.root, &t.cgroups];
+    if to.has_room::<ThreadRecord>(&text.map(|text| &text[..])) {
+        to.snapshot.threads.push(t);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! User list blocks (0x206, 0x220): users and groups.
 
+use super::Opening;
 use crate::block::{USER_LIST_V2, begin_block, end_block};
 use crate::cursor::{Cursor, Short, close_entry, put_string};
 use capture_common::Snapshot;
@@ -11,28 +12,28 @@ const GROUP: u8 = 1;
 /// Longest string that stock readers accept, in bytes.
 const STRING_MAX: usize = 255;
 
-pub(super) fn decode(cursor: &mut Cursor<'_>, sized: bool, snapshot: &mut Snapshot) -> Result<(), Short> {
-    while cursor.left() >= 4 {
-        if sized {
-            decode_entry(&mut cursor.entry("user entry")?, snapshot)?;
-        } else {
-            decode_entry(cursor, snapshot)?;
-        }
-    }
-    Ok(())
+/// Decodes one entry.
+pub(super) fn decode(cursor: &mut Cursor<'_>, sized: bool, to: &mut Opening) -> Result<(), Short> {
+    if sized { decode_entry(&mut cursor.entry("user entry")?, to) } else { decode_entry(cursor, to) }
 }
 
-fn decode_entry(entry: &mut Cursor<'_>, snapshot: &mut Snapshot) -> Result<(), Short> {
+fn decode_entry(entry: &mut Cursor<'_>, to: &mut Opening) -> Result<(), Short> {
     if entry.u8("user type")? == USER {
-        snapshot.users.push(User {
+        let user = User {
             uid: entry.u32("uid")?,
             gid: entry.u32("gid")?,
             name: entry.string("user name")?,
             home: entry.string("home directory")?,
             shell: entry.string("shell")?,
-        });
+        };
+        if to.has_room::<User>(&[&user.name, &user.home, &user.shell]) {
+            to.snapshot.users.push(user);
+        }
     } else {
-        snapshot.groups.push(Group { gid: entry.u32("gid")?, name: entry.string("group name")? });
+        let group = Group { gid: entry.u32("gid")?, name: entry.string("group name")? };
+        if to.has_room::<Group>(&[&group.name]) {
+            to.snapshot.groups.push(group);
+        }
     }
     Ok(())
 }

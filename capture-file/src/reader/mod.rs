@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
-use stream::BlockStream;
+use stream::{BlockStream, KEPT_BYTES};
 
 /// Batches that the reading thread may be ahead.
 const BATCHES_AHEAD: usize = 2;
@@ -38,6 +38,9 @@ pub struct ReadStats {
     pub unreadable_events: u64,
     /// Blocks of unknown type among the metadata, skipped.
     pub unknown_blocks: u64,
+    /// Threads, fds, users and interfaces of the opening tables that were left out, since the tables
+    /// were larger than any machine's.
+    pub refused_entries: u64,
     /// Blocks of all types.
     pub blocks: u64,
     /// Bytes of blocks, after decompression.
@@ -54,6 +57,7 @@ impl Default for ReadStats {
             damaged_events: 0,
             unreadable_events: 0,
             unknown_blocks: 0,
+            refused_entries: 0,
             blocks: 0,
             raw_bytes: 0,
             sections: 0,
@@ -176,7 +180,8 @@ impl Reader {
                 Ok(piece) => {
                     self.stats = piece.stats;
                     let spare = std::mem::replace(batch, piece.batch);
-                    // Full or closed: then the memory is simply freed.
+                    // Closed after the last piece: then the memory is simply freed. Never full: no more
+                    // batches are away than it holds.
                     let _ = spares.try_send(spare);
                     piece.what
                 }
@@ -237,14 +242,32 @@ fn section_reader(
 }
 
 /// The reading thread.
-fn read_ahead(mut reader: SectionReader, to_consumer: &SyncSender<Piece>, spares: &Receiver<Batch>) {
+fn read_ahead(mut reader: SectionReader, to_consumer: &SyncSender<Piece>, from_consumer: &Receiver<Batch>) {
+    let mut spares = Vec::new();
+    let mut away = 0;
     loop {
-        let mut batch = spares.try_recv().unwrap_or_default();
+        while let Ok(spare) = from_consumer.try_recv() {
+            away -= 1;
+            spares.push(spare);
+        }
+        let mut batch = spares.pop().unwrap_or_default();
         let what = reader.next(&mut batch);
         let last = matches!(what, Ok(Next::End) | Err(_));
+        let is_huge = batch.bytes().len() > KEPT_BYTES;
         let piece = Piece { what, batch, stats: reader.stats() };
         if to_consumer.send(piece).is_err() || last {
             return;
         }
+        // For each piece that the consumer takes it gives one batch back.
+        away += 1;
+        while is_huge && away > 0 {
+            // Huge batches do not pile up: the next piece is read when this one is taken.
+            match from_consumer.recv() {
+                Ok(spare) => spares.push(spare),
+                Err(_) => return,
+            }
+            away -= 1;
+        }
+        spares.truncate(1);
     }
 }

@@ -7,7 +7,7 @@ use super::ReadStats;
 use super::stream::{BlockStream, CHUNK_BYTES, Fill, Header};
 use crate::FileError;
 use crate::block::{Content, OVERHEAD_LEN, SECTION_HEADER, SECTION_MAGIC, VERSION_MAJOR};
-use crate::meta;
+use crate::meta::{self, Opening};
 use crate::scan::{self, Event};
 use capture_common::batch::BlockKind;
 use capture_common::{Batch, Next, Snapshot};
@@ -79,7 +79,7 @@ impl SectionReader {
         }
         self.at = At::Events;
         self.stats.sections += 1;
-        let mut snapshot = Snapshot::default();
+        let mut opening = Opening::new(self.stats.refused_entries);
         loop {
             let header = match self.stream.next_header() {
                 Ok(Some(header)) => header,
@@ -93,29 +93,38 @@ impl SectionReader {
             if matches!(content, Content::Event | Content::SectionHeader) {
                 break;
             }
-            if let Err(fault) = self.metadata(header, content, &mut snapshot) {
+            if let Err(fault) = self.metadata(header, content, &mut opening) {
                 self.fault = Some(fault);
                 break;
             }
         }
-        Ok(Some(snapshot))
+        Ok(Some(opening.snapshot))
     }
 
-    fn metadata(&mut self, header: Header, content: Content, to: &mut Snapshot) -> Result<(), FileError> {
+    /// Reads a metadata block piece by piece, so that no list is in memory twice.
+    fn metadata(&mut self, header: Header, content: Content, to: &mut Opening) -> Result<(), FileError> {
         if content == Content::Unknown {
             self.stats.unknown_blocks += 1;
         }
-        let file = self.stream.file.clone();
-        let block = self.stream.take_block(header)?;
-        meta::decode(content, block.body, to).map_err(|short| FileError::Metadata {
-            file,
-            offset: block.offset,
-            block: header.ty,
-            number: block.number,
-            what: short.what,
-            wanted_bytes: short.wanted_bytes,
-            found_bytes: short.found_bytes,
-        })
+        let mut block = self.stream.open_block(header)?;
+        let mut list = meta::Decoder::new(content);
+        while block.left > 0 && content != Content::Unknown {
+            let is_last = block.left <= meta::WINDOW_BYTES;
+            let body = self.stream.body(&block, meta::WINDOW_BYTES)?;
+            let used = list.decode(body, is_last, to);
+            self.stats.refused_entries = to.refused;
+            let used = used.map_err(|short| FileError::Metadata {
+                file: self.stream.file.clone(),
+                offset: block.offset,
+                block: header.ty,
+                number: block.number,
+                what: short.what,
+                wanted_bytes: short.wanted_bytes,
+                found_bytes: short.found_bytes,
+            })?;
+            self.stream.consume(&mut block, used);
+        }
+        self.stream.close_block(block)
     }
 
     /// Reads a section header; `false` at the end of the file.
@@ -139,7 +148,7 @@ impl SectionReader {
         // The magic comes before the length: in a file of the other byte order that is absurd.
         while self.stream.unread().len() < NEEDED {
             if self.stream.fill() == Fill::Over {
-                return Err(self.stream.cut_off(header));
+                return Err(self.stream.cut_off(header, offset));
             }
         }
         let start = self.stream.unread();
@@ -147,17 +156,18 @@ impl SectionReader {
         let major = u16::from_le_bytes([start[12], start[13]]);
         let minor = u16::from_le_bytes([start[14], start[15]]);
         if magic == SECTION_MAGIC.swap_bytes() {
-            return Err(FileError::OtherByteOrder { file, offset });
+            return Err(FileError::OtherByteOrder { file, offset, number });
         }
         if magic != SECTION_MAGIC {
-            return Err(FileError::BadMagic { file, offset, found: magic });
+            return Err(FileError::BadMagic { file, offset, number, found: magic });
         }
         if major > VERSION_MAJOR {
-            return Err(FileError::Version { file, offset, major, minor });
+            return Err(FileError::Version { file, offset, number, major, minor });
         }
         // Options behind the fixed fields are skipped with the block.
         self.stream.check_len(header, OVERHEAD_LEN + 16)?;
-        self.stream.take_block(header)?;
+        let block = self.stream.open_block(header)?;
+        self.stream.close_block(block)?;
         Ok(true)
     }
 

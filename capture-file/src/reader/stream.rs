@@ -1,10 +1,10 @@
 //! [`BlockStream`]: the block stream in one growing buffer, refilled as blocks are asked for.
 //!
 //! A block's length is never trusted for an allocation: the buffer grows with the bytes that
-//! arrive.
+//! arrive, metadata are read piece by piece, and events have a largest size.
 
 use crate::FileError;
-use crate::block::{BlockType, HEADER_LEN, OVERHEAD_LEN};
+use crate::block::{BlockType, Content, HEADER_LEN, OVERHEAD_LEN};
 use crate::container::{Container, Input};
 use std::io::{self, Read};
 
@@ -14,15 +14,41 @@ pub(super) const CHUNK_BYTES: usize = 1 << 20;
 /// Batches shorter than this are copied out of the buffer: cheaper than clearing a new one.
 const COPIED_BYTES: usize = CHUNK_BYTES / 8;
 
-/// Largest block accepted. Stock readers stop at 64 kB for most; lists of processes grow with the
-/// machine.
-const BLOCK_MAX_BYTES: u32 = 1 << 30;
+/// Memory of a batch above this size is given back instead of reused.
+pub(super) const KEPT_BYTES: usize = 4 * CHUNK_BYTES;
+
+/// Largest section header accepted: its options are skipped as one piece.
+const SECTION_HEADER_MAX: u32 = 1 << 20;
+
+/// Largest event block of a type that is not a large one: stock readers hold it in a buffer of 64 KiB
+/// behind the header, and writers keep to that.
+const EVENT_MAX: u32 = HEADER_LEN as u32 + (64 << 10);
+
+/// Largest event block of the large types. The format sets no limit; recorders make events of some
+/// 100 KiB at most, and an event has to be in memory as a whole.
+const LARGE_EVENT_MAX: u32 = 32 << 20;
+
+// Offsets in a batch are 32 bits wide.
+const _: () = assert!(CHUNK_BYTES as u64 + (LARGE_EVENT_MAX as u64) < u32::MAX as u64);
 
 /// Type and length of a block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) ty: BlockType,
     pub(super) len: u32,
+}
+
+impl Header {
+    /// Largest length that a block of this type may have. Metadata never stand in memory as a whole, so
+    /// theirs has no limit of its own.
+    fn max_len(self) -> u32 {
+        match self.ty.content() {
+            Content::SectionHeader => SECTION_HEADER_MAX,
+            Content::Event if self.ty.is_large_event() => LARGE_EVENT_MAX,
+            Content::Event => EVENT_MAX,
+            _ => u32::MAX,
+        }
+    }
 }
 
 /// What one try to get more bytes brought.
@@ -125,7 +151,10 @@ impl BlockStream {
             return spare;
         }
         let rest = self.filled - end;
-        let size = CHUNK_BYTES.max(rest).max(self.buffer.len().min(4 * CHUNK_BYTES));
+        let size = CHUNK_BYTES.max(rest).max(self.buffer.len().min(KEPT_BYTES));
+        if spare.capacity() > KEPT_BYTES {
+            spare = Vec::new();
+        }
         if spare.len() < size {
             spare.resize(size, 0);
         }
@@ -163,30 +192,67 @@ impl BlockStream {
         }
     }
 
-    /// Waits for a whole block whose header was seen, checks both lengths and consumes it.
-    pub(super) fn take_block(&mut self, header: Header) -> Result<Taken<'_>, FileError> {
+    /// Opens a block whose header was seen: its length is checked and its header consumed.
+    pub(super) fn open_block(&mut self, header: Header) -> Result<OpenBlock, FileError> {
         self.check_len(header, OVERHEAD_LEN)?;
-        let len = header.len as usize;
-        while self.unread().len() < len {
-            if self.fill() == Fill::Over {
-                return Err(self.cut_off(header));
-            }
+        let block = OpenBlock {
+            header,
+            offset: self.offset(),
+            number: self.number,
+            left: header.len as usize - OVERHEAD_LEN,
+        };
+        self.at += HEADER_LEN;
+        Ok(block)
+    }
+
+    /// The next bytes of an open block's body, at most `most` of them; they stay unread until
+    /// [`BlockStream::consume`].
+    pub(super) fn body(&mut self, block: &OpenBlock, most: usize) -> Result<&[u8], FileError> {
+        let len = block.left.min(most);
+        self.wait_for(len, block)?;
+        Ok(&self.buffer[self.at..self.at + len])
+    }
+
+    /// Consumes bytes of an open block's body.
+    pub(super) fn consume(&mut self, block: &mut OpenBlock, len: usize) {
+        let len = len.min(block.left).min(self.unread().len());
+        self.at += len;
+        block.left -= len;
+    }
+
+    /// Skips what is left of an open block's body and checks the length behind it.
+    pub(super) fn close_block(&mut self, mut block: OpenBlock) -> Result<(), FileError> {
+        while block.left > 0 {
+            let len = self.body(&block, CHUNK_BYTES)?.len();
+            self.consume(&mut block, len);
         }
-        let (offset, number) = (self.offset(), self.number);
-        let block = &self.buffer[self.at..self.at + len];
-        let found = u32::from_le_bytes([block[len - 4], block[len - 3], block[len - 2], block[len - 1]]);
+        self.wait_for(4, &block)?;
+        let bytes = &self.buffer[self.at..self.at + 4];
+        let found = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        let OpenBlock { header, offset, number, .. } = block;
         if found != header.len {
             let (file, wanted) = (self.file.clone(), header.len);
             return Err(FileError::Trailer { file, offset, block: header.ty, number, wanted, found });
         }
-        self.at += len;
+        self.at += 4;
         self.number += 1;
-        Ok(Taken { body: &self.buffer[self.at - len + HEADER_LEN..self.at - 4], offset, number })
+        Ok(())
+    }
+
+    /// Waits for so many unread bytes.
+    fn wait_for(&mut self, len: usize, block: &OpenBlock) -> Result<(), FileError> {
+        while self.unread().len() < len {
+            if self.fill() == Fill::Over {
+                return Err(self.cut_off(block.header, block.offset));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses lengths that no block of the type can have.
     pub(super) fn check_len(&self, header: Header, min_bytes: usize) -> Result<(), FileError> {
-        if (min_bytes as u64..=u64::from(BLOCK_MAX_BYTES)).contains(&u64::from(header.len)) {
+        let max_bytes = u64::from(header.max_len());
+        if (min_bytes as u64..=max_bytes).contains(&u64::from(header.len)) {
             return Ok(());
         }
         Err(FileError::BlockLength {
@@ -195,7 +261,7 @@ impl BlockStream {
             block: header.ty,
             number: self.number,
             min_bytes: min_bytes as u64,
-            max_bytes: u64::from(BLOCK_MAX_BYTES),
+            max_bytes,
             found_bytes: u64::from(header.len),
         })
     }
@@ -203,38 +269,40 @@ impl BlockStream {
     /// Why the stream is over: `None` at a clean end.
     pub(super) fn ending(&mut self) -> Option<FileError> {
         let (file, container, offset) = (self.file.clone(), self.container, self.offset());
-        let left = self.unread().len() as u64;
+        let (left, blocks) = (self.unread().len() as u64, self.number);
         match self.fault.take() {
             Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
                 let from_system = source.raw_os_error().is_some() || container == Container::Plain;
                 let offset = offset + left;
                 return Some(if from_system {
-                    FileError::Read { file, offset, source }
+                    FileError::Read { file, offset, blocks, source }
                 } else {
-                    FileError::Corrupt { file, container, offset, source }
+                    FileError::Corrupt { file, container, offset, blocks, source }
                 });
             }
             Some(_) if left == 0 => {
-                return Some(FileError::Unfinished { file, container, offset, blocks: self.number });
+                return Some(FileError::Unfinished { file, container, offset, blocks });
             }
             _ => {}
         }
-        (left > 0).then(|| self.truncated(self.header_at(0)))
+        (left > 0).then(|| self.truncated(self.header_at(0), offset))
     }
 
-    /// Why a block of which more is needed cannot be had.
-    pub(super) fn cut_off(&mut self, header: Header) -> FileError {
-        self.ending().unwrap_or_else(|| self.truncated(Some(header)))
+    /// Why a block that began at `offset`, and of which more is needed, cannot be had.
+    pub(super) fn cut_off(&mut self, header: Header, offset: u64) -> FileError {
+        let failed = self.fault.as_ref().is_some_and(|fault| fault.kind() != io::ErrorKind::UnexpectedEof);
+        let failure = if failed { self.ending() } else { None };
+        failure.unwrap_or_else(|| self.truncated(Some(header), offset))
     }
 
-    fn truncated(&self, header: Option<Header>) -> FileError {
+    fn truncated(&self, header: Option<Header>, offset: u64) -> FileError {
         FileError::Truncated {
             file: self.file.clone(),
-            offset: self.offset(),
+            offset,
             block: header.map_or(self.torn_type(), |h| h.ty),
             number: self.number,
             wanted_bytes: header.map_or(HEADER_LEN as u64, |h| u64::from(h.len)),
-            found_bytes: self.unread().len() as u64,
+            found_bytes: self.offset() + self.unread().len() as u64 - offset,
         }
     }
 
@@ -247,12 +315,15 @@ impl BlockStream {
     }
 }
 
-/// A metadata block that was consumed.
+/// A block whose header is consumed and whose end is not.
 #[derive(Debug)]
-pub(super) struct Taken<'a> {
-    pub(super) body: &'a [u8],
+pub(super) struct OpenBlock {
+    header: Header,
+    /// Where it begins.
     pub(super) offset: u64,
     pub(super) number: u64,
+    /// Bytes of its body that are not consumed.
+    pub(super) left: usize,
 }
 
 #[cfg(test)]
@@ -295,9 +366,10 @@ mod tests {
             let mut stream = stream(piece);
             for number in 0..3000 {
                 let header = stream.next_header().unwrap().unwrap();
-                let block = stream.take_block(header).unwrap();
+                let block = stream.open_block(header).unwrap();
                 assert_eq!((block.offset, block.number), (number * BLOCK_LEN as u64, number));
-                assert_eq!(block.body[5], 13);
+                assert_eq!(stream.body(&block, 6).unwrap()[5], 13);
+                stream.close_block(block).unwrap();
             }
             assert!(stream.buffer.len() <= 2 * CHUNK_BYTES, "{}", stream.buffer.len());
         }
