@@ -27,16 +27,29 @@ pub struct Options {
     /// Most bytes that the fd tables of all processes take together; what goes beyond is refused, or
     /// forgotten where a fork's table would have to be copied, and counted.
     pub max_fd_bytes: usize,
+    /// Most bytes that the threads take together, their text included; where they take more, idle ones
+    /// are dropped and counted.
+    pub max_thread_bytes: usize,
+    /// Most bytes that the records of containers take together; the oldest are dropped for new ones and
+    /// counted.
+    pub max_container_bytes: usize,
+}
+
+impl Options {
+    /// What a large machine needs; together with a reader at work it stays below 256 MiB.
+    pub const DEFAULT: Options = Options {
+        max_threads: 131_072,
+        max_fds_per_process: 65_536,
+        ports: PortNames::Numbers,
+        max_fd_bytes: 56 << 20,
+        max_thread_bytes: 64 << 20,
+        max_container_bytes: 16 << 20,
+    };
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options {
-            max_threads: 131_072,
-            max_fds_per_process: 65_536,
-            max_fd_bytes: 160 << 20,
-            ports: PortNames::Numbers,
-        }
+        Options::DEFAULT
     }
 }
 
@@ -130,15 +143,11 @@ pub struct Engine {
     scratch: Vec<u8>,
 }
 
-fn new_machine(options: &Options) -> Machine {
-    Machine::new(options.max_threads, options.max_fd_bytes, options.ports)
-}
-
 impl Engine {
     /// An engine with no state; [`Engine::begin_section`] comes next.
     pub fn new(options: Options) -> Self {
         Engine {
-            machine: new_machine(&options),
+            machine: Machine::new(&options),
             options,
             deferred: Deferred::default(),
             num: 0,
@@ -154,7 +163,7 @@ impl Engine {
     /// Forgets all state and starts from a snapshot. Event numbers and counters go on.
     pub fn begin_section(&mut self, snapshot: &Snapshot) {
         let counters = self.counters();
-        self.machine = new_machine(&self.options);
+        self.machine = Machine::new(&self.options);
         self.machine.counters = counters;
         self.machine.load(snapshot, self.options.max_fds_per_process);
         self.deferred = Deferred::default();
@@ -253,6 +262,9 @@ impl Engine {
         }
         if let Some((tid, reaper)) = self.deferred.thread.take() {
             parsers::process::end_thread(&mut self.machine, tid, reaper, self.last_ts_ns);
+        }
+        if self.machine.threads.may_be_heavy() {
+            parsers::reparent::make_light(&mut self.machine);
         }
     }
 

@@ -14,14 +14,15 @@ fn plain(ctx: &mut Ctx<'_>) {
     let text = |at| raw.text(at).unwrap_or(b"");
     let kind = raw.uint(1).unwrap_or(u64::MAX);
     let machine = &mut *ctx.machine;
-    machine.containers.add_plain(text(0), kind, text(2), text(3), &mut machine.counters);
+    machine.containers.add_plain(text(0), kind, text(2), text(3), &machine.threads, &mut machine.counters);
     speak_for(ctx, text(0));
 }
 
 fn json(ctx: &mut Ctx<'_>) {
     let raw = *ctx.raw;
     let machine = &mut *ctx.machine;
-    if let Some(id) = machine.containers.add_json(raw.text(0).unwrap_or(b""), &mut machine.counters) {
+    let json = raw.text(0).unwrap_or(b"");
+    if let Some(id) = machine.containers.add_json(json, &machine.threads, &mut machine.counters) {
         speak_for(ctx, &id);
     }
 }

@@ -98,7 +98,9 @@ fn user_added(ctx: &mut Ctx<'_>) {
     }
     let (Some(uid), Some(gid)) = (ctx.raw.uint(0), ctx.raw.uint(1)) else { return };
     let user = User { uid: uid as u32, gid: gid as u32, name: text(2), home: text(3), shell: text(4) };
-    ctx.machine.users.add_user(user);
+    if ctx.machine.users.add_user(user).is_err() {
+        ctx.machine.counters.names_refused += 1;
+    }
 }
 
 fn user_deleted(ctx: &mut Ctx<'_>) {
@@ -117,7 +119,9 @@ fn group_added(ctx: &mut Ctx<'_>) {
     }
     let Some(gid) = ctx.raw.uint(0) else { return };
     let group = Group { gid: gid as u32, name: text(1) };
-    ctx.machine.users.add_group(group);
+    if ctx.machine.users.add_group(group).is_err() {
+        ctx.machine.counters.names_refused += 1;
+    }
 }
 
 fn group_deleted(ctx: &mut Ctx<'_>) {

@@ -24,6 +24,7 @@ fn change_to_param(ctx: &mut Ctx<'_>) {
 
 fn change_to(ctx: &mut Ctx<'_>, path: &[u8]) {
     let mut out = std::mem::take(ctx.scratch);
+    ctx.machine.threads.charge(paths::LIMIT);
     if let Some(main) = ctx.main_mut() {
         paths::join_directory(&main.cwd, path, &mut out);
         if *main.cwd != *out {
@@ -51,6 +52,7 @@ fn chroot(ctx: &mut Ctx<'_>) {
     let raw = *ctx.raw;
     let Some(path) = raw.text(1).filter(|p| !p.is_empty()) else { return };
     let root = super::files::resolve(ctx, super::files::AT_FDCWD, path);
+    ctx.machine.threads.charge(root.len());
     if let Some(thread) = ctx.thread_mut() {
         thread.root = root;
         thread.container_id = container_id(&thread.cgroups_raw);

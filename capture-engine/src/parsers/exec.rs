@@ -123,6 +123,8 @@ fn exec_exit(ctx: &mut Ctx<'_>, at: &Layout) {
     let kept = flag::PIPE_SRC | flag::PIPE_DST | flag::IS_MAIN_THREAD | flag::CLONE_INVERTED;
     thread.flags = thread.flags & kept | flag::ACTIVE | flag::NAME_CHANGED;
     thread.fds.retain(|_, fd| fd.open_flags & O_CLOEXEC == 0);
+    let bytes = thread.cost_bytes(false);
+    ctx.machine.threads.charge(bytes);
 }
 
 fn take_newer(thread: &mut crate::Thread, raw: &RawEvent<'_>) {

@@ -203,6 +203,12 @@ impl<'c> Ctx<'c> {
         let after = self.fd().map(|fd| &fd.name);
         let renamed = before.as_ref() != after;
         self.applied.fd_renamed = renamed;
+        if renamed
+            && let Some(owner) = self.applied.fd_owner.and_then(|slot| self.machine.threads.at_mut(slot))
+            && owner.fds.recharge(self.applied.fd_key).is_err()
+        {
+            self.machine.counters.fds_refused += 1;
+        }
     }
 
     /// Removes an fd after this event.
@@ -216,9 +222,14 @@ impl<'c> Ctx<'c> {
         let Some(thread) = self.thread_mut() else { return };
         thread.entered_is_fresh = true;
         let entered = thread.entered.get_or_insert_with(Box::default);
+        let before = entered.bytes.capacity();
         entered.nums = nums;
         entered.bytes.clear();
         entered.bytes.extend_from_slice(&bytes[..bytes.len().min(Entered::MAX_BYTES)]);
+        let grown = entered.bytes.capacity() - before;
+        if grown > 0 {
+            self.machine.threads.charge(grown + size_of::<Entered>());
+        }
     }
 
     /// What the enter of this exit left; `None` where it was not seen.

@@ -41,6 +41,23 @@ pub(crate) fn make_room(machine: &mut Machine, keep: &[i64]) {
     }
 }
 
+/// Drops idle threads where all together take too much memory.
+#[cold]
+pub(crate) fn make_light(machine: &mut Machine) {
+    let mut surplus = machine.threads.weigh();
+    while surplus > 0
+        && let Some(tid) = machine.threads.idlest(&[])
+        && let Some(thread) = machine.thread(tid)
+    {
+        surplus = surplus.saturating_sub(thread.cost_bytes(true));
+        remove(machine, tid, 0);
+        machine.counters.threads_evicted += 1;
+    }
+    if machine.threads.may_be_heavy() {
+        machine.threads.weigh();
+    }
+}
+
 /// Removes a thread; `reaper` adopts its children if it is known.
 pub(super) fn remove(machine: &mut Machine, tid: i64, reaper: i64) {
     unlink(machine, tid);

@@ -33,7 +33,8 @@ pub struct TextOptions {
     pub cut_buffers: bool,
     /// Time zone of all times.
     pub zone: Zone,
-    /// Columns of the screen, for fields that are positions on it; 0 where there is none.
+    /// Columns of the screen, for fields that are positions on it (`evt.latency.quantized`); 0 where no
+    /// screen is drawn. Chisels draw them; listings do not, on a terminal neither, as with sysdig 0.29.3.
     pub columns: u16,
 }
 

@@ -3,12 +3,17 @@
 use super::cgroups::ContainerKind;
 use super::k8s::{K8s, labels_of};
 use super::machine::Counters;
+use super::thread_table::ThreadTable;
 use super::{Text, empty_text};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
+use std::collections::VecDeque;
 
-/// Most containers that are kept; further ones are refused and counted.
+/// Most containers that are kept; for further ones old ones are dropped and counted.
 const LIMIT: usize = 65_536;
+
+/// Longest record that is read. Real ones have some KiB; a tree of JSON takes up to sixteen times its text.
+const RECORD_MAX_BYTES: usize = 1 << 20;
 
 /// What is known of a container.
 #[derive(Clone, Debug)]
@@ -87,6 +92,35 @@ impl Container {
         self.probes.iter().find(|probe| probe.kind == kind)
     }
 
+    /// What it takes, roughly, in bytes.
+    fn cost_bytes(&self) -> usize {
+        /// What a text costs beside its bytes.
+        const TEXT: usize = 32;
+        let texts = [
+            &self.id,
+            &self.full_id,
+            &self.name,
+            &self.image,
+            &self.image_id,
+            &self.image_repo,
+            &self.image_tag,
+            &self.image_digest,
+            &self.ip,
+            &self.sandbox_id,
+            &self.cni_json,
+            &self.json,
+        ];
+        let labels = self.labels.iter().chain(self.k8s.labels());
+        let pairs = labels.map(|(name, value)| 2 * size_of::<Text>() + 2 * TEXT + name.len() + value.len());
+        let probes =
+            self.probes.iter().map(|p| size_of::<Probe>() + 2 * TEXT + p.exe.len() + p.args_raw.len());
+        size_of::<Container>()
+            + texts.iter().map(|text| TEXT + text.len()).sum::<usize>()
+            + pairs.sum::<usize>()
+            + probes.sum::<usize>()
+            + self.k8s.cost_bytes()
+    }
+
     /// The value of a label.
     pub fn label(&self, name: &[u8]) -> Option<&[u8]> {
         self.labels.iter().find(|(n, _)| **n == *name).map(|(_, v)| &**v)
@@ -94,12 +128,21 @@ impl Container {
 }
 
 /// Containers by id.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Containers {
     by_id: FxHashMap<Text, Container>,
+    /// Their ids, the oldest first.
+    order: VecDeque<Text>,
+    limit_bytes: usize,
+    used_bytes: usize,
 }
 
 impl Containers {
+    /// No containers; those to come take at most so many bytes.
+    pub fn new(limit_bytes: usize) -> Self {
+        Containers { by_id: FxHashMap::default(), order: VecDeque::new(), limit_bytes, used_bytes: 0 }
+    }
+
     /// The container with this id.
     #[inline]
     pub fn get(&self, id: &[u8]) -> Option<&Container> {
@@ -118,32 +161,64 @@ impl Containers {
         kind: u64,
         name: &[u8],
         image: &[u8],
+        threads: &ThreadTable,
         counters: &mut Counters,
     ) {
         let mut container = blank(id);
         container.kind = ContainerKind::from_number(kind);
         container.name = Text::from(name);
         container.image = Text::from(image);
-        self.insert(container, counters);
+        self.insert(container, threads, counters);
     }
 
     /// Takes a record in JSON; the answer is the container's id.
-    pub(crate) fn add_json(&mut self, json: &[u8], counters: &mut Counters) -> Option<Text> {
+    pub(crate) fn add_json(
+        &mut self,
+        json: &[u8],
+        threads: &ThreadTable,
+        counters: &mut Counters,
+    ) -> Option<Text> {
+        if json.len() > RECORD_MAX_BYTES {
+            counters.containers_refused += 1;
+            return None;
+        }
         let Some(container) = parse(json) else {
             counters.containers_malformed += 1;
             return None;
         };
         let id = container.id.clone();
-        self.insert(container, counters);
+        self.insert(container, threads, counters);
         Some(id)
     }
 
-    fn insert(&mut self, container: Container, counters: &mut Counters) {
-        if self.by_id.len() >= LIMIT && !self.by_id.contains_key(&container.id) {
+    fn insert(&mut self, container: Container, threads: &ThreadTable, counters: &mut Counters) {
+        let (id, cost) = (container.id.clone(), container.cost_bytes());
+        if cost > self.limit_bytes {
             counters.containers_refused += 1;
             return;
         }
-        self.by_id.insert(container.id.clone(), container);
+        self.used_bytes += cost;
+        match self.by_id.insert(id.clone(), container) {
+            Some(old) => self.used_bytes -= old.cost_bytes(),
+            None => self.order.push_back(id.clone()),
+        }
+        while self.used_bytes > self.limit_bytes || self.by_id.len() > LIMIT {
+            self.evict(&id, threads);
+            counters.containers_evicted += 1;
+        }
+    }
+
+    /// Drops the oldest container that no thread runs in, or the oldest of all if that is hard to find;
+    /// but not `newest`.
+    fn evict(&mut self, newest: &Text, threads: &ThreadTable) {
+        /// Containers that are looked at.
+        const CHOICE: usize = 8;
+        let choice = self.order.iter().enumerate().take(CHOICE);
+        let is_idle = |id: &Text| id != newest && !threads.iter().any(|thread| thread.container_id == *id);
+        let idle = choice.clone().find(|(_, id)| is_idle(id));
+        let Some((at, _)) = idle.or_else(|| choice.clone().find(|(_, id)| *id != newest)) else { return };
+        let gone = self.order.remove(at).and_then(|id| self.by_id.remove(&id));
+        self.used_bytes -= gone.map_or(0, |container| container.cost_bytes());
     }
 }
 
@@ -213,13 +288,15 @@ fn to_text(s: &str) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::thread::Thread;
 
     #[test]
     fn records_are_stored_by_id_and_bad_ones_counted() {
-        let (mut all, mut counters) = (Containers::default(), Counters::default());
-        all.add_json(br#"{"container":{"id":"3ad7b26ded6d","type":7,"name":"web","image":"nginx:1.25","privileged":true,"labels":{"io.kubernetes.pod.name":"p"}}}"#, &mut counters);
-        all.add_json(b"{", &mut counters);
-        all.add_json(br#"{"container":{"id":5}}"#, &mut counters);
+        let (mut all, mut counters) = (Containers::new(1 << 20), Counters::default());
+        let threads = ThreadTable::new(1, 1 << 20);
+        all.add_json(br#"{"container":{"id":"3ad7b26ded6d","type":7,"name":"web","image":"nginx:1.25","privileged":true,"labels":{"io.kubernetes.pod.name":"p"}}}"#, &threads, &mut counters);
+        all.add_json(b"{", &threads, &mut counters);
+        all.add_json(br#"{"container":{"id":5}}"#, &threads, &mut counters);
         let web = all.get(b"3ad7b26ded6d").unwrap();
         assert_eq!(
             (&*web.name, web.kind, web.privileged),
@@ -227,7 +304,31 @@ mod tests {
         );
         assert_eq!(web.label(b"io.kubernetes.pod.name"), Some(&b"p"[..]));
         assert_eq!(counters.containers_malformed, 2);
-        all.add_plain(b"abc", 0, b"old", b"img", &mut counters);
+        all.add_plain(b"abc", 0, b"old", b"img", &threads, &mut counters);
         assert_eq!(&*all.get(b"abc").unwrap().image, b"img");
+    }
+
+    #[test]
+    fn the_oldest_that_nobody_runs_in_go_first() {
+        let (mut all, mut counters) = (Containers::new(100_000), Counters::default());
+        let mut threads = ThreadTable::new(1, 1 << 20);
+        threads.insert(Thread { container_id: to_text("0000"), ..Thread::new(1) });
+        let record =
+            |id: usize| format!(r#"{{"container":{{"id":"{id:04}","name":"{}"}}}}"#, "x".repeat(1_000));
+        for id in 0..1_000 {
+            all.add_json(record(id).as_bytes(), &threads, &mut counters);
+        }
+        let held = all.iter().count();
+        assert!((20..60).contains(&held), "{held}");
+        assert_eq!(counters.containers_evicted as usize, 1_000 - held);
+        assert!(all.get(b"0000").is_some() && all.get(b"0001").is_none() && all.get(b"0999").is_some());
+        // The same again takes no more room.
+        all.add_json(record(999).as_bytes(), &threads, &mut counters);
+        assert_eq!(all.iter().count(), held);
+        all.add_plain(b"big", 0, &[b'x'; 200_000], b"", &threads, &mut counters);
+        assert!(counters.containers_refused == 1 && all.get(b"big").is_none());
+        // A tree of JSON takes many times its text.
+        all.add_json(&[b'['; RECORD_MAX_BYTES + 1], &threads, &mut counters);
+        assert_eq!((counters.containers_refused, counters.containers_malformed), (2, 0));
     }
 }

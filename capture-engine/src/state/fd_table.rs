@@ -4,8 +4,8 @@
 //! when one side changes it, and an entry when one side changes that. All tables of a machine share an
 //! [`FdBudget`], so that no input makes them grow without bound.
 //!
-//! Invariant: what a table holds is charged to the budget, each slot of each copy and each entry once,
-//! and given back when it goes.
+//! Invariant: what a table holds is charged to the budget, each array and slot of each copy and each entry
+//! once, and given back when it goes.
 
 use super::fd::FdInfo;
 use rustc_hash::FxHashMap;
@@ -20,8 +20,12 @@ const DENSE: usize = 256;
 /// already given out again.
 pub const CANCELLED_KEY: i64 = i64::MAX;
 
-/// What a slot of a table costs, roughly, in bytes.
+/// What an entry's slot costs, roughly, in bytes.
 const SLOT_BYTES: usize = 32;
+
+/// What a table costs without any entry, and what each place of its array costs.
+const TABLE_BYTES: usize = 160;
+const PLACE_BYTES: usize = 8;
 
 /// How much memory the fd tables of a machine may take.
 #[derive(Clone, Debug)]
@@ -122,7 +126,7 @@ impl FdTable {
         budget: &FdBudget,
     ) -> Result<Option<Arc<FdInfo>>, Full> {
         let cost = if Arc::strong_count(&info) == 1 { info.cost_bytes() } else { 0 };
-        if !budget.fits(cost + SLOT_BYTES) {
+        if !budget.fits(cost + SLOT_BYTES + TABLE_BYTES + array_bytes(fd)) {
             return Err(Full);
         }
         if self.0.is_none() {
@@ -134,6 +138,25 @@ impl FdTable {
             budget.charge(cost);
         }
         Ok(entries.insert(fd, info))
+    }
+
+    /// Charges an entry for a name that it was given; where that is too much, it is removed.
+    pub(crate) fn recharge(&mut self, fd: i64) -> Result<(), Full> {
+        let Some(entry) = self.get_mut(fd) else { return Ok(()) };
+        let (charged, cost) = (entry.charged_bytes, entry.cost_bytes());
+        let budget = self.0.as_ref().map(|entries| entries.budget.clone());
+        let Some(budget) = budget.filter(|_| cost != charged as usize) else { return Ok(()) };
+        budget.release(charged as usize);
+        let fits = budget.fits(cost);
+        budget.charge(cost);
+        if let Some(entry) = self.get_mut(fd) {
+            entry.charged_bytes = cost as u32;
+        }
+        if fits {
+            return Ok(());
+        }
+        self.remove(fd);
+        Err(Full)
     }
 
     /// Removes an entry.
@@ -154,7 +177,7 @@ impl FdTable {
             None => {
                 let mut copy = Entries::empty(shared.budget.clone());
                 for (fd, entry) in shared.all().filter(|(fd, entry)| keep(*fd, entry)) {
-                    if !copy.budget.fits(SLOT_BYTES) {
+                    if !copy.budget.fits(SLOT_BYTES + array_bytes(fd)) {
                         copy.budget.forget(1);
                         continue;
                     }
@@ -184,7 +207,7 @@ impl FdTable {
         if let Some(shared) = &mut self.0
             && Arc::get_mut(shared).is_none()
         {
-            if shared.budget.fits(shared.len * SLOT_BYTES) {
+            if shared.budget.fits(shared.own_bytes()) {
                 let copy = shared.copy();
                 *shared = Arc::new(copy);
             } else {
@@ -198,11 +221,17 @@ impl FdTable {
 
 impl Entries {
     fn empty(budget: FdBudget) -> Entries {
+        budget.charge(TABLE_BYTES);
         Entries { dense: Vec::new(), sparse: FxHashMap::default(), len: 0, budget }
     }
 
+    /// What the table takes without its entries.
+    fn own_bytes(&self) -> usize {
+        TABLE_BYTES + self.dense.len() * PLACE_BYTES + self.len * SLOT_BYTES
+    }
+
     fn copy(&self) -> Entries {
-        self.budget.charge(self.len * SLOT_BYTES);
+        self.budget.charge(self.own_bytes());
         Entries {
             dense: self.dense.clone(),
             sparse: self.sparse.clone(),
@@ -239,7 +268,10 @@ impl Entries {
         let old = match dense_index(fd) {
             Some(at) => {
                 if self.dense.len() <= at {
-                    self.dense.resize(at + 1, None);
+                    let places = array_places(at);
+                    self.budget.charge((places - self.dense.len()) * PLACE_BYTES);
+                    self.dense.reserve_exact(places - self.dense.len());
+                    self.dense.resize(places, None);
                 }
                 self.dense[at].replace(info)
             }
@@ -283,7 +315,18 @@ impl Drop for Entries {
         for (_, entry) in self.all() {
             self.release(entry);
         }
+        self.budget.release(TABLE_BYTES + self.dense.len() * PLACE_BYTES);
     }
+}
+
+/// Places of an array that has one for a low number: it grows by doubling.
+fn array_places(at: usize) -> usize {
+    (at + 1).next_power_of_two()
+}
+
+/// What an array with a place for this number takes.
+fn array_bytes(fd: i64) -> usize {
+    dense_index(fd).map_or(0, |at| array_places(at) * PLACE_BYTES)
 }
 
 #[inline]
@@ -336,7 +379,34 @@ mod tests {
         parent.retain(|fd, _| fd == 1);
         assert_eq!(parent.len(), 1);
         parent.remove(1);
+        drop((parent, child));
         assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[test]
+    fn a_new_name_is_paid_for() {
+        let budget = FdBudget::new(10_000);
+        let mut table = FdTable::default();
+        table.insert(3, file(), &budget).unwrap();
+        let unnamed = budget.used_bytes();
+        table.get_mut(3).unwrap().name = vec![b'x'; 1_000].into();
+        table.recharge(3).unwrap();
+        assert!((1_000..1_100).contains(&(budget.used_bytes() - unnamed)));
+        table.get_mut(3).unwrap().name = vec![b'x'; 20_000].into();
+        assert_eq!(table.recharge(3), Err(Full));
+        assert!(table.is_empty() && budget.used_bytes() < unnamed);
+        drop(table);
+        assert_eq!(budget.used_bytes(), 0);
+    }
+
+    #[test]
+    fn a_single_high_number_pays_for_its_array() {
+        let budget = FdBudget::new(1 << 20);
+        let (mut low, mut high) = (FdTable::default(), FdTable::default());
+        low.insert(0, file(), &budget).unwrap();
+        let one = budget.used_bytes();
+        high.insert(255, file(), &budget).unwrap();
+        assert!(budget.used_bytes() - one > 256 * PLACE_BYTES);
     }
 
     #[test]

@@ -3,6 +3,9 @@
 use capture_common::snapshot::{Interface, InterfaceAddr};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Most addresses that are kept; each look-up goes through them.
+const LIMIT: usize = 4_096;
+
 /// Addresses of the recorded machine.
 #[derive(Debug, Default)]
 pub struct Interfaces {
@@ -15,8 +18,10 @@ impl Interfaces {
         &self.list
     }
 
-    pub(crate) fn set(&mut self, list: Vec<Interface>) {
-        self.list = list;
+    /// Takes the machine's list; the answer is how many of them are too many.
+    pub(crate) fn set(&mut self, list: &[Interface]) -> usize {
+        self.list = list[..list.len().min(LIMIT)].to_vec();
+        list.len() - self.list.len()
     }
 
     /// Whether an address is one of the machine's own.

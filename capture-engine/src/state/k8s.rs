@@ -19,6 +19,9 @@ pub enum Kind {
     Deployment,
 }
 
+/// Most objects of a record. A pod is in few services, but a record can say what it likes.
+const OBJECTS_MAX: usize = 1_024;
+
 /// Members of the record, by kind.
 const MEMBERS: [(Kind, &str); 6] = [
     (Kind::Pod, "pod"),
@@ -63,13 +66,27 @@ impl K8s {
         self.objects.iter().filter(move |object| object.kind == kind)
     }
 
+    /// The labels of all objects.
+    pub(crate) fn labels(&self) -> impl Iterator<Item = &(Text, Text)> {
+        self.objects.iter().flat_map(|object| &object.labels)
+    }
+
+    /// What the objects take without their labels, roughly, in bytes.
+    pub(crate) fn cost_bytes(&self) -> usize {
+        let texts = |o: &Object| o.name.len() + o.uid.len() + o.ip.len() + 3 * 32;
+        self.objects.iter().map(|object| size_of::<Object>() + texts(object)).sum()
+    }
+
     /// Reads the record's `k8s` object, and what container records of falcosecurity/libs tell of the
     /// pod's labels beside it.
     pub(crate) fn of_record(record: &Value) -> K8s {
         let mut objects = Vec::new();
         for (kind, member) in MEMBERS {
             match record.get("k8s").and_then(|k8s| k8s.get(member)) {
-                Some(Value::Array(list)) => objects.extend(list.iter().map(|value| object_of(kind, value))),
+                Some(Value::Array(list)) => {
+                    let room = OBJECTS_MAX.saturating_sub(objects.len());
+                    objects.extend(list.iter().take(room).map(|value| object_of(kind, value)));
+                }
                 Some(value @ Value::Object(_)) => objects.push(object_of(kind, value)),
                 _ => {}
             }

@@ -6,7 +6,7 @@ use super::machine::Machine;
 use super::paths::join_directory;
 use super::thread::{ExeFile, Thread};
 use super::tuples;
-use super::{Text, empty_text};
+use super::{Text, empty_text, share_text};
 use crate::services::PortNames;
 use capture_common::Snapshot;
 use capture_common::snapshot::{FdKind, FdRecord, FdType, L4Proto, ThreadRecord};
@@ -19,24 +19,33 @@ impl Machine {
     pub(crate) fn load(&mut self, snapshot: &Snapshot, max_fds: usize) {
         self.dialect = snapshot.dialect;
         self.info = snapshot.machine.clone();
-        self.interfaces.set(snapshot.interfaces.clone());
+        let mut refused = self.interfaces.set(&snapshot.interfaces);
         for user in &snapshot.users {
-            self.users.add_user(user.clone());
+            refused += usize::from(self.users.add_user(user.clone()).is_err());
         }
         for group in &snapshot.groups {
-            self.users.add_group(group.clone());
+            refused += usize::from(self.users.add_group(group.clone()).is_err());
         }
-        for record in &snapshot.threads {
-            if self.threads.insert(thread_of(record)).is_none() {
-                self.counters.threads_refused += 1;
-            }
-        }
+        self.counters.names_refused += refused as u64;
+        self.load_threads(&snapshot.threads);
         self.count_children();
         self.link_children();
         for (tid, records) in &snapshot.fds {
             self.load_fds(*tid, records, max_fds);
         }
         self.guess_roles();
+    }
+
+    fn load_threads(&mut self, records: &[ThreadRecord]) {
+        let mut full = false;
+        for record in records {
+            full = full || (self.threads.may_be_heavy() && self.threads.weigh() > 0);
+            let main = if record.tid == record.pid { None } else { self.threads.get(record.pid) };
+            let thread = thread_of(record, main);
+            if full || self.threads.insert(thread).is_none() {
+                self.counters.threads_refused += 1;
+            }
+        }
     }
 
     /// Connections that were open before the capture: the side that has a listener on its port
@@ -95,8 +104,13 @@ impl Machine {
     }
 }
 
-fn thread_of(r: &ThreadRecord) -> Thread {
+/// The thread of a record. What it has from its process, the list repeats for each thread.
+fn thread_of(r: &ThreadRecord, main: Option<&Thread>) -> Thread {
     let text = |bytes: &[u8]| if bytes.is_empty() { empty_text() } else { Text::from(bytes) };
+    let shared = |of: fn(&Thread) -> &Text, bytes: &[u8]| match main {
+        Some(main) => share_text(of(main), bytes),
+        None => text(bytes),
+    };
     let mut cwd = Vec::new();
     if !r.cwd.is_empty() {
         join_directory(b"", &r.cwd, &mut cwd);
@@ -110,13 +124,13 @@ fn thread_of(r: &ThreadRecord) -> Thread {
         vtid: r.vtid,
         vpid: r.vpid,
         comm: text(&r.comm),
-        exe: text(&r.exe),
-        exepath: text(&r.exepath),
-        args_raw: text(&r.args),
-        env_raw: text(&r.env),
-        cwd: text(&cwd),
-        root: text(&r.root),
-        cgroups_raw: text(&r.cgroups),
+        exe: shared(|t| &t.exe, &r.exe),
+        exepath: shared(|t| &t.exepath, &r.exepath),
+        args_raw: shared(|t| &t.args_raw, &r.args),
+        env_raw: shared(|t| &t.env_raw, &r.env),
+        cwd: shared(|t| &t.cwd, &cwd),
+        root: shared(|t| &t.root, &r.root),
+        cgroups_raw: shared(|t| &t.cgroups_raw, &r.cgroups),
         container_id: container_id(&r.cgroups),
         flags: r.flags,
         uid: r.uid,

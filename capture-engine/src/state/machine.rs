@@ -7,6 +7,7 @@ use super::interfaces::Interfaces;
 use super::thread::Thread;
 use super::thread_table::{ThreadSlot, ThreadTable};
 use super::users::Users;
+use crate::engine::Options;
 use crate::parsers::cgroup_moves::CgroupFile;
 use crate::services::PortNames;
 use capture_common::snapshot::{Dialect, MachineInfo};
@@ -87,8 +88,12 @@ pub struct Counters {
     pub fds_refused: u64,
     /// Fds forgotten because a forked table could not be copied within the memory for fds.
     pub fds_forgotten: u64,
-    /// Container records refused because there were too many.
+    /// Container records refused because they were too large.
     pub containers_refused: u64,
+    /// Container records dropped, the oldest first, because there were too many.
+    pub containers_evicted: u64,
+    /// Users, groups and interfaces refused because there were too many.
+    pub names_refused: u64,
     /// Container records that could not be read.
     pub containers_malformed: u64,
     /// Parameters that were missing or of a wrong size where state depends on them.
@@ -106,7 +111,9 @@ impl Counters {
             (self.threads_refused, "threads of the opening table refused, since there were too many"),
             (self.fds_refused, "fds refused, since there were too many"),
             (self.fds_forgotten, "fds of forked processes forgotten, since there were too many"),
-            (self.containers_refused, "container records refused, since there were too many"),
+            (self.containers_refused, "container records refused, since they were too large"),
+            (self.containers_evicted, "container records dropped, since there were too many"),
+            (self.names_refused, "users, groups and interfaces refused, since there were too many"),
             (self.containers_malformed, "container records that could not be read"),
             (self.bad_params, "parameters missing or of a wrong size"),
         ];
@@ -115,17 +122,17 @@ impl Counters {
 }
 
 impl Machine {
-    pub(crate) fn new(max_threads: usize, max_fd_bytes: usize, ports: PortNames) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Machine {
             dialect: Dialect::default(),
             info: MachineInfo::default(),
-            threads: ThreadTable::new(max_threads),
+            threads: ThreadTable::new(options.max_threads, options.max_thread_bytes),
             users: Users::default(),
             interfaces: Interfaces::default(),
-            containers: Containers::default(),
+            containers: Containers::new(options.max_container_bytes),
             counters: Counters::default(),
-            ports,
-            fd_budget: FdBudget::new(max_fd_bytes),
+            ports: options.ports,
+            fd_budget: FdBudget::new(options.max_fd_bytes),
             recent_exits: RecentExits::new(),
             switched_ns: Vec::new(),
             cgroup_files: Vec::new(),

@@ -1,7 +1,7 @@
 //! Joining paths, as the engine stores them: folded, absolute, bounded.
 
 /// Joined paths of this length or more are replaced by [`TOO_LONG`].
-const LIMIT: usize = 1024;
+pub(crate) const LIMIT: usize = 1024;
 const TOO_LONG: &[u8] = b"/PATH_TOO_LONG";
 
 /// Writes `path`, seen from `base`, to `out`: an absolute path stands for itself; `.`, `..` and

@@ -238,6 +238,33 @@ impl Thread {
         }
     }
 
+    /// What it takes, roughly, in bytes: all of it, or only its share of text that others have, too.
+    /// Open files have a budget of their own.
+    pub(crate) fn cost_bytes(&self, only_share: bool) -> usize {
+        /// Counters in front of text, and what its allocation costs.
+        const TEXT: usize = 32;
+        /// The slots that hold the thread, its number in an index and in its parent's list, with room to
+        /// grow.
+        const PLACE: usize = 96;
+        let texts = [
+            &self.comm,
+            &self.exe,
+            &self.exepath,
+            &self.args_raw,
+            &self.env_raw,
+            &self.cwd,
+            &self.root,
+            &self.cgroups_raw,
+            &self.container_id,
+        ];
+        let cost = |text: &Text| {
+            let owners = if only_share { Text::strong_count(text).max(1) } else { 1 };
+            if text.is_empty() { 0 } else { (text.len() + TEXT).div_ceil(owners) }
+        };
+        let entered = self.entered.as_ref().map_or(0, |e| size_of::<Entered>() + e.bytes.capacity());
+        size_of::<Thread>() + PLACE + texts.map(cost).iter().sum::<usize>() + entered
+    }
+
     /// Whether it is the main thread of its process.
     #[inline]
     pub fn is_main(&self) -> bool {

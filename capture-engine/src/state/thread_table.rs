@@ -3,6 +3,10 @@
 //! Invariant: every tid in the index points to an occupied slot whose thread has that tid, and
 //! no more than the limit are held. Who adds one to a full table makes room first:
 //! `ThreadTable::idlest`.
+//!
+//! Memory has a limit, too. Threads share most of their text, so what they take is not known from
+//! moment to moment: everything that is added raises an upper bound, and where that passes the limit the
+//! threads are measured, at the next event at the latest.
 
 use super::thread::{Thread, thread_flags};
 use rustc_hash::FxHashMap;
@@ -18,6 +22,9 @@ pub struct ThreadTable {
     free: Vec<u32>,
     index: FxHashMap<i64, u32>,
     limit: usize,
+    limit_bytes: usize,
+    /// No less than what the threads take.
+    bound_bytes: usize,
     /// Where the next search for an idle thread begins.
     hand: usize,
     /// The last thread looked up: events of one thread come in runs.
@@ -25,13 +32,15 @@ pub struct ThreadTable {
 }
 
 impl ThreadTable {
-    /// An empty table for at most `limit` threads.
-    pub fn new(limit: usize) -> Self {
+    /// An empty table for at most `limit` threads, which take at most `limit_bytes`.
+    pub fn new(limit: usize, limit_bytes: usize) -> Self {
         ThreadTable {
             slots: Vec::new(),
             free: Vec::new(),
             index: FxHashMap::default(),
             limit: limit.min(u32::MAX as usize - 1),
+            limit_bytes,
+            bound_bytes: 0,
             hand: 0,
             last: (i64::MIN, 0),
         }
@@ -50,6 +59,29 @@ impl ThreadTable {
     /// Whether another thread would find no room.
     pub(crate) fn is_full(&self) -> bool {
         self.index.len() >= self.limit
+    }
+
+    /// Notes that a thread got so many bytes of text.
+    #[inline]
+    pub(crate) fn charge(&mut self, bytes: usize) {
+        self.bound_bytes = self.bound_bytes.saturating_add(bytes);
+    }
+
+    /// Whether the threads may take more than the limit: [`ThreadTable::weigh`] knows.
+    #[inline]
+    pub(crate) fn may_be_heavy(&self) -> bool {
+        self.bound_bytes > self.limit_bytes
+    }
+
+    /// Measures what the threads take; the answer is by how many bytes that is too much. Where it is,
+    /// an eighth of the limit is asked for besides, so that not every event leads here.
+    #[cold]
+    pub(crate) fn weigh(&mut self) -> usize {
+        self.bound_bytes = self.iter().map(|thread| thread.cost_bytes(true)).sum();
+        if !self.may_be_heavy() {
+            return 0;
+        }
+        self.bound_bytes - (self.limit_bytes - self.limit_bytes / 8)
     }
 
     /// A thread that can be spared: of some that are looked at in turn the one that has ended, or else
@@ -132,6 +164,7 @@ impl ThreadTable {
     /// Adds a thread, replacing one of the same tid. `None` where the table is full.
     pub(crate) fn insert(&mut self, thread: Thread) -> Option<ThreadSlot> {
         let tid = thread.tid;
+        self.charge(thread.cost_bytes(false));
         if let Some(slot) = self.slot(tid) {
             self.slots[slot.0 as usize] = Some(Box::new(thread));
             return Some(slot);
