@@ -3,8 +3,8 @@
 #![no_main]
 
 use filter_lang::{
-    Arena, Arity, Catalogue, FieldDef, FieldId, FieldRef, FieldType, Filter, LookupError, Options, Record, Scratch,
-    Value, parse,
+    Arena, Arity, Catalogue, FieldDef, FieldId, FieldRef, FieldType, Filter, LookupError, Options, Record,
+    Scratch, Value, parse,
 };
 use libfuzzer_sys::fuzz_target;
 use std::borrow::Cow;
@@ -56,10 +56,14 @@ impl Record for Event {
             FieldType::Bool => Value::Bool(true),
             FieldType::Int => Value::Int(-1),
             FieldType::Double => Value::Double(0.5),
-            FieldType::Str if field.id.0 == 14 => Value::List(arena.list([Value::text("-a"), Value::text("b")])),
+            FieldType::Str if field.id.0 == 14 => {
+                Value::List(arena.list([Value::text("-a"), Value::text("b")]))
+            }
             FieldType::Str | FieldType::Keyword => Value::text("/etc/x"),
             FieldType::Bytes => Value::Bytes(b"\xff\x00"),
-            FieldType::Ip | FieldType::Net => Value::List(arena.list([Value::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))])),
+            FieldType::Ip | FieldType::Net => {
+                Value::List(arena.list([Value::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST))]))
+            }
             _ => Value::Uint(u64::MAX),
         }
     }

@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     Step { name: "probe rebuild", run: || crate::ebpf::run(&["--check".to_string()]) },
     Step { name: "tests", run: || test(&[]) },
     Step { name: "examples", run: examples },
+    Step { name: "fuzz targets", run: || crate::fuzz::run(&["all".to_string(), "20".to_string()]) },
 ];
 
 /// Entry point of `ci`.

@@ -8,6 +8,7 @@ mod ci;
 mod codegen;
 mod demo;
 mod ebpf;
+mod fuzz;
 mod sample;
 mod shell;
 
@@ -31,6 +32,7 @@ const TASKS: &[Task] = &[
         ebpf::run,
     ),
     ("bench", "measure: `bench live` what capturing adds to a call", bench::run),
+    ("fuzz", "build and run the fuzz targets: `fuzz [TARGET|all [SECONDS]]`", fuzz::run),
     ("sample", "record samples/curl.scap anew (root)", sample::run_sample),
 ];
 

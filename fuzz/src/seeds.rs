@@ -1,0 +1,111 @@
+//! Seeds: a target that is started with `CAPTURE_FUZZ_SEEDS` writes its first inputs into that folder,
+//! made from the captures of the test suites, and ends.
+
+use crate::script;
+use capture_common::{Batch, Next};
+use capture_file::Reader;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Name of the variable.
+const VARIABLE: &str = "CAPTURE_FUZZ_SEEDS";
+
+/// Captures that are seeds as they are: small, of all eras of the format.
+const SMALL: &[&str] = &[
+    "captures/curl_google_comments.scap",
+    "captures/interop-container.scap",
+    "captures/interop-full.scap",
+    "captures/interop-superset.scap",
+    "captures/test_ipv6_client.scap",
+    "stock-029/categories.scap",
+    "stock-029/values1.scap",
+    "stock-029/values7.scap",
+];
+
+/// Captures whose events become scripts, and how many.
+const LIVELY: &[(&str, usize)] = &[
+    ("captures/curl_google.scap", 1_300),
+    ("captures/interop-container.scap", 100),
+    ("captures/interop-full.scap", 100),
+    ("captures/interop-superset.scap", 100),
+    ("captures/k8s_dns.scap", 1_300),
+    ("captures/kitchen.scap.gz", 4_000),
+    ("captures/dns.scap.gz", 4_000),
+    ("captures/postgres.scap.gz", 4_000),
+    ("captures/shell.scap.gz", 8_000),
+    ("stock-029/categories.scap", 2_000),
+    ("stock-029/latencies.scap", 500),
+    ("stock-029/values1.scap", 500),
+    ("stock-029/values2.scap", 500),
+    ("stock-029/values3.scap", 500),
+    ("stock-029/values4.scap", 500),
+    ("stock-029/values7.scap", 500),
+];
+
+/// Events of a script.
+const PER_SCRIPT: usize = 24;
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data")
+}
+
+/// Writes seeds and ends the program, if it is asked for them.
+pub fn write_if_asked(write: fn(&Path) -> io::Result<usize>) {
+    let Some(folder) = std::env::var_os(VARIABLE) else { return };
+    let folder = PathBuf::from(folder);
+    match std::fs::create_dir_all(&folder).and_then(|()| write(&folder)) {
+        Ok(count) => {
+            eprintln!("{count} seeds in {}", folder.display());
+            std::process::exit(0);
+        }
+        Err(error) => {
+            eprintln!("writing seeds to {}: {error}", folder.display());
+            std::process::exit(1);
+        }
+    }
+}
+
+/// Whole captures.
+pub fn captures(folder: &Path) -> io::Result<usize> {
+    for name in SMALL {
+        std::fs::copy(data().join(name), folder.join(name.replace('/', "-")))?;
+    }
+    Ok(SMALL.len())
+}
+
+/// Pieces of captures as scripts, each behind a byte that chooses how it is looked at.
+pub fn scripts(folder: &Path) -> io::Result<usize> {
+    let mut written = 0;
+    let mut write = |script: &[u8]| {
+        let seed = [&[written as u8][..], script].concat();
+        let done = std::fs::write(folder.join(format!("script-{written}")), seed);
+        written += 1;
+        done
+    };
+    for (name, most) in LIVELY {
+        let mut reader = Reader::open(data().join(name)).map_err(io::Error::other)?;
+        let (mut batch, mut script) = (Batch::new(), Vec::new());
+        let (mut seen, mut last_ns) = (0, 0);
+        while let Next::Section(_) | Next::Events | Next::Idle =
+            reader.next_piece(&mut batch).map_err(io::Error::other)?
+        {
+            for event in batch.iter() {
+                if seen == *most {
+                    break;
+                }
+                script::push(&mut script, &event, event.ts_ns.saturating_sub(last_ns));
+                last_ns = event.ts_ns;
+                seen += 1;
+                if seen % PER_SCRIPT == 0 {
+                    write(&script)?;
+                    script.clear();
+                }
+            }
+            batch.clear();
+        }
+        if !script.is_empty() {
+            write(&script)?;
+        }
+    }
+    Ok(written)
+}
