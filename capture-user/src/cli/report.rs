@@ -142,6 +142,11 @@ pub(crate) fn replay_summary(stats: &ReplayStats, written: Option<&WriteStats>, 
         let notes = [
             (true, read.unreadable_events, "events could not be read and are left out"),
             (true, read.damaged_events, "events are damaged and miss parameters"),
+            (
+                true,
+                read.refused_entries,
+                "entries of the opening tables are left out, since there are too many",
+            ),
             (verbose, read.unknown_blocks, "blocks of unknown types are left out"),
         ];
         for (said, count, what) in notes {
