@@ -14,8 +14,6 @@ enum Duty {
     Passes,
     /// Every record passes where sysdig's own chisels are installed, which they run.
     Chisels,
-    /// Run, and the state is printed: what they need is being built.
-    Pending,
     /// Read only: their program does not exist yet.
     Read,
 }
@@ -31,12 +29,28 @@ const GROUPS: &[(&str, Duty)] = &[
     ("option", Duty::Passes),
     ("write", Duty::Passes),
     ("error", Duty::Passes),
-    ("list", Duty::Pending),
+    ("list", Duty::Passes),
     ("chisel", Duty::Chisels),
-    ("story", Duty::Pending),
+    ("story", Duty::Passes),
     ("view", Duty::Read),
     ("tui", Duty::Read),
 ];
+
+/// Records of which something else is due than of the others in their group.
+#[rustfmt::skip]
+const SINGLE: &[(&str, Duty)] = &[
+    ("82", Duty::Chisels), // lists the chisels
+    ("76", Duty::Read), // csysdig
+];
+
+/// Records of a group by what is done with them, and how many pass.
+#[derive(Clone, Copy, Default)]
+struct Total {
+    passed: usize,
+    due: usize,
+    pending: usize,
+    read: usize,
+}
 
 /// Records in all.
 const RECORDS: usize = 93;
@@ -50,24 +64,30 @@ fn recorded_runs() {
     if !has_chisels {
         capture_tests::skip("recorded_runs, group chisel", "sysdig's chisels are not installed");
     }
-    let mut totals: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut totals: BTreeMap<&str, Total> = BTreeMap::new();
     let (mut failures, mut excepted) = (Vec::new(), Vec::new());
     for mut record in records {
         let duty = GROUPS.iter().find(|(group, _)| *group == record.group);
         let &(group, duty) = duty.unwrap_or_else(|| panic!("{}: group {}", record.id, record.group));
+        let duty = SINGLE.iter().find(|(id, _)| *id == record.id).map_or(duty, |(_, duty)| *duty);
         let total = totals.entry(group).or_default();
-        total.1 += 1;
         let duty = match duty {
-            Duty::Read => continue,
             Duty::Chisels if has_chisels => Duty::Passes,
-            Duty::Chisels => Duty::Pending,
             duty => duty,
         };
+        match duty {
+            Duty::Passes => total.due += 1,
+            Duty::Read => {
+                total.read += 1;
+                continue;
+            }
+            Duty::Chisels => total.pending += 1,
+        }
         if let Some(reason) = exceptions::apply(&mut record) {
             excepted.push(format!("  {} {}: {reason}", record.id, record.title));
         }
         let found = check(&stage, &record);
-        total.0 += usize::from(found.is_empty());
+        total.passed += usize::from(found.is_empty() && duty == Duty::Passes);
         if duty == Duty::Passes && !found.is_empty() {
             failures.push(format!(
                 "{} {}\n  {}\n  {}",
@@ -79,17 +99,16 @@ fn recorded_runs() {
         }
     }
     let (mut passed, mut due) = (0, 0);
-    for (group, duty) in GROUPS {
-        let duty = if *duty == Duty::Chisels && has_chisels { &Duty::Passes } else { duty };
-        let (good, all) = totals.get(group).copied().unwrap_or_default();
-        match duty {
-            Duty::Passes => {
-                (passed, due) = (passed + good, due + all);
-                println!("{group:<8} {good} of {all}");
+    for (group, _) in GROUPS {
+        let total = totals.get(group).copied().unwrap_or_default();
+        (passed, due) = (passed + total.passed, due + total.due);
+        let mut state = format!("{} of {}", total.passed, total.due);
+        for (count, what) in [(total.pending, "pending"), (total.read, "read, pending")] {
+            if count > 0 {
+                state.push_str(&format!(", {count} {what}"));
             }
-            Duty::Pending | Duty::Chisels => println!("{group:<8} {good} of {all}, pending"),
-            Duty::Read => println!("{group:<8} {all} read, pending"),
         }
+        println!("{group:<8} {state}");
     }
     println!("{passed} of {due} pass, {} of {RECORDS} records pending", RECORDS - due);
     println!("exceptions:\n{}", excepted.join("\n"));
