@@ -6,11 +6,11 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum ChiselError {
     /// There is none of this name.
-    #[error("no chisel named {name:?}{hint}; `capture -cl` lists them")]
+    #[error("no chisel named {name:?}; {hint}`capture -cl` lists them all")]
     Unknown {
         /// The name asked for.
         name: String,
-        /// `, did you mean …?` or nothing.
+        /// `did you mean …? ` or nothing.
         hint: String,
     },
     /// Required arguments and no word to take them from.

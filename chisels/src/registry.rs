@@ -109,7 +109,7 @@ impl Registry {
         near.sort_unstable();
         near.dedup();
         near.truncate(5);
-        if near.is_empty() { String::new() } else { format!(", did you mean {}?", near.join(" or ")) }
+        if near.is_empty() { String::new() } else { format!("did you mean {}? ", near.join(" or ")) }
     }
 }
 
@@ -143,7 +143,10 @@ mod tests {
     fn a_typo_is_answered_with_the_name_meant() {
         let registry = Registry::default();
         let error = registry.create("ehco_fds").unwrap_err().to_string();
-        assert!(error.contains("did you mean echo_fds?"), "{error}");
+        assert_eq!(
+            error,
+            "no chisel named \"ehco_fds\"; did you mean echo_fds? `capture -cl` lists them all"
+        );
         assert!(registry.create("echo").unwrap_err().to_string().contains("did you mean echo_fds?"));
         assert!(!registry.create("zzz").unwrap_err().to_string().contains("did you mean"));
         assert!(registry.create("").is_err());

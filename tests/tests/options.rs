@@ -142,6 +142,19 @@ fn inputs_come_in_order_of_time() {
     assert_eq!(unnumbered(stdout(&["-r", written])), unnumbered(both));
 }
 
+/// Unlike sysdig, which counts anew in each file: several files are one stream.
+#[test]
+fn a_count_is_of_all_inputs() {
+    let (early, late) = (capture("curl_google.scap"), capture("test_ipv6_client.scap"));
+    let closes = |words: &[&str]| stdout(&[words, &["-r", &late, "-r", &early, "evt.type=close"]].concat());
+    let all = closes(&[]);
+    let apart = stdout(&["-r", &early, "evt.type=close"]).len();
+    assert!(apart > 4 && all.len() > apart + 1, "{apart} {}", all.len());
+    for count in [3, apart, apart + 1] {
+        assert_eq!(closes(&["-n", &count.to_string()]), all[..count], "{count}");
+    }
+}
+
 #[test]
 fn a_damaged_input_ends_alone() {
     let folder = tempfile::tempdir().expect("folder");

@@ -51,7 +51,7 @@ pub struct RawArgs {
     #[arg(short = 'r', long = "read", alias = "readfile", value_name = "FILE", help_heading = INPUT)]
     pub read: Vec<String>,
 
-    /// Stop after this many events
+    /// Stop after this many events, of all files together
     #[arg(short = 'n', long = "numevents", value_name = "COUNT", help_heading = INPUT)]
     pub count: Option<String>,
 
@@ -78,7 +78,8 @@ pub struct RawArgs {
     #[arg(long, value_name = "FILE.yaml", help_heading = FILTER)]
     pub macros: Vec<std::path::PathBuf>,
 
-    /// Say on standard error what in the filter is legal but probably not meant
+    /// Say on standard error what in the filter is legal but probably not meant; without -r that is
+    /// all that is done
     #[arg(long, help_heading = FILTER)]
     pub lint: bool,
 

@@ -104,6 +104,10 @@ fn run(args: RawArgs, stop: &io::Result<StopFlag>) -> Result<Outcome, CliError> 
         if plan.explain_filter {
             return report::explain(filter).map(|()| DONE);
         }
+        if plan.lint && matches!(plan.input, plan::Input::Live(_)) {
+            // Who asks about a filter does not mean to watch the machine.
+            return Ok(DONE);
+        }
     }
     session::run(plan, stop.clone())
 }

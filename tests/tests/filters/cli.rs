@@ -99,6 +99,22 @@ fn lint_warns_on_stderr_and_the_filter_runs() {
     assert_eq!(capture(&["--lint", "evt.num=300"]).stderr, "filter: no warnings\n");
 }
 
+/// Without a file to read no live capture begins.
+#[test]
+fn lint_alone_only_lints() {
+    for (filter, code, said) in [
+        ("evt.type=open", 0, "filter: no warnings\n"),
+        ("evt.type=open and evt.type=close", 0, "never true"),
+        ("evt.type=opne", 1, "did you mean"),
+    ] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_capture-test"));
+        let output = command.args(["--lint", filter]).output().expect("starts");
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(code), &b""[..]), "{filter}");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains(said), "{filter}: {text}");
+    }
+}
+
 #[test]
 fn explanations_name_each_event_type_once_and_nothing_runs() {
     let outcome = capture(&["--explain-filter", "evt.type=openat and evt.dir=< and fd.name startswith /etc"]);
