@@ -7,7 +7,7 @@ use crate::Found;
 use crate::inputs::Input;
 use crate::run;
 use capture_tests::data_dir;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 const FIELD_END: char = '\u{1f}';
 const RECORD_END: char = '\u{1e}';
@@ -35,6 +35,10 @@ struct Exception {
     reason: &'static str,
     holds: fn(&Cell<'_>) -> bool,
 }
+
+/// Fields of which stock prints what memory holds: which of its values differ changes from run to run,
+/// and our value is the one that the exception names.
+const UNSTABLE: &[&str] = &["fd.is_server", "fd.dev", "fd.dev.major", "fd.dev.minor"];
 
 const ABSENT: &str = "<NA>";
 
@@ -231,8 +235,41 @@ fn compare_event(input: &Input, group: &Group, stock: &str, ours: &str, found: &
         }
         let cell = Cell { input: &input.name, event, field, ours, stock };
         match EXCEPTIONS.iter().find(|exception| (exception.holds)(&cell)) {
-            Some(exception) => *found.excepted.entry(exception.reason).or_default() += 1,
+            Some(exception) => {
+                *found.excepted.entry(exception.reason).or_default() += 1;
+                if !UNSTABLE.contains(&&**field) {
+                    let row = [&input.name[..], field, event, ours].join("\t");
+                    *found.excused.entry(row).or_default() += 1;
+                }
+            }
             None => found.unexplained.push(format!("{head} %{field}: {ours:?}, stock {stock:?}")),
         }
     }
+}
+
+/// Name of the table of our values where stock has others.
+const EXCUSED: &str = "stock-029/excused.tsv";
+
+/// Set, the table is written anew.
+const UPDATE: &str = "CAPTURE_UPDATE_EXCUSED";
+
+/// Our values where stock has others are those of the table: a reason excuses a difference, it does not
+/// excuse any value.
+pub(crate) fn check_excused(excused: &BTreeMap<String, usize>) {
+    let path = data_dir().join(EXCUSED);
+    let rows: BTreeSet<String> = excused.iter().map(|(row, count)| format!("{count}\t{row}")).collect();
+    if std::env::var_os(UPDATE).is_some() {
+        let text: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        std::fs::write(&path, text).expect("writes");
+    }
+    let text = std::fs::read_to_string(&path).expect("reads");
+    let wanted: BTreeSet<String> = text.lines().map(str::to_owned).collect();
+    let show =
+        |rows: Vec<&String>| rows.into_iter().take(20).map(|row| format!("\n  {row}")).collect::<String>();
+    let (missing, new) = (show(wanted.difference(&rows).collect()), show(rows.difference(&wanted).collect()));
+    assert!(
+        missing.is_empty() && new.is_empty(),
+        "values that differ from stock's are not those of {EXCUSED} any more (if they have to change, \
+         {UPDATE}=1 writes it)\nno longer there:{missing}\nnew:{new}"
+    );
 }
