@@ -135,6 +135,9 @@ fn lengths_that_lie() {
     let mut large = event.clone();
     large[4..8].copy_from_slice(&65_548u32.to_le_bytes());
     check(&[&shb[..], &event, &large].concat(), 1, 1, "wanted 12 to 65544 bytes, found 65548");
+    large.resize(65_548, 0);
+    check(&[&shb[..], &event, &large, &event].concat(), 1, 1, "wanted 12 to 65544 bytes, found 65548");
+    large.truncate(event.len());
     large[0..8].copy_from_slice(&[0x21, 2, 0, 0, 0, 0, 0, 2]);
     check(&[&shb[..], &event, &large].concat(), 1, 1, "wanted 33554432 bytes, found 52");
     // Metadata are read piece by piece, however long they say that they are.

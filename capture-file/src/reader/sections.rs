@@ -4,7 +4,7 @@
 //! readable before it has been handed over.
 
 use super::ReadStats;
-use super::stream::{BlockStream, CHUNK_BYTES, Fill, Header};
+use super::stream::{BlockStream, CHUNK_BYTES, EVENT_MAX, Fill, Header};
 use crate::FileError;
 use crate::block::{Content, OVERHEAD_LEN, SECTION_HEADER, SECTION_MAGIC, VERSION_MAJOR};
 use crate::meta::{self, Opening};
@@ -228,13 +228,13 @@ impl SectionReader {
                 return Some(Stop::Other(header));
             };
             let block_len = header.len as usize;
-            let unread = self.stream.unread();
-            let Some(block) = unread.get(*len..*len + block_len).filter(|b| b.len() >= OVERHEAD_LEN) else {
-                if let Err(fault) = self.stream.check_len(header, OVERHEAD_LEN) {
-                    return Some(Stop::Fault(place(fault, *len, *blocks)));
-                }
-                return None;
-            };
+            // Most blocks are of a length that all of them may have.
+            if !(OVERHEAD_LEN as u32..=EVENT_MAX).contains(&header.len)
+                && let Err(fault) = self.stream.check_len(header, OVERHEAD_LEN)
+            {
+                return Some(Stop::Fault(place(fault, *len, *blocks)));
+            }
+            let block = self.stream.unread().get(*len..*len + block_len)?;
             self.stats.count(batch, scan::event_block(kind, block), *len);
             *len += block_len;
             *blocks += 1;

@@ -22,7 +22,7 @@ const SECTION_HEADER_MAX: u32 = 1 << 20;
 
 /// Largest event block of a type that is not a large one: stock readers hold it in a buffer of 64 KiB
 /// behind the header, and writers keep to that.
-const EVENT_MAX: u32 = HEADER_LEN as u32 + (64 << 10);
+pub(super) const EVENT_MAX: u32 = HEADER_LEN as u32 + (64 << 10);
 
 /// Largest event block of the large types. The format sets no limit; recorders make events of some
 /// 100 KiB at most, and an event has to be in memory as a whole.
