@@ -119,9 +119,9 @@ fuzz_target!(init: seeds::write_if_asked(seeds::scripts), |data: &[u8]| {
 
 fn run(data: &[u8], lookers: &mut Lookers) {
     let Some((&first, script)) = data.split_first() else { return };
-    // Every eighth run asks for all fields, which is slow.
-    let with_fields = first % 8 == 0;
-    let dialect = if first & 8 == 0 { Dialect::Foreign } else { Dialect::Superset };
+    // Every sixteenth run asks for all fields, which is slow.
+    let with_fields = first % 16 == 0;
+    let dialect = if first & 16 == 0 { Dialect::Foreign } else { Dialect::Superset };
     let batch = script::batch_of(script);
     let mut engine = Engine::new(OPTIONS);
     engine.begin_section(&machine(dialect));

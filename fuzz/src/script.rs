@@ -11,7 +11,7 @@ use capture_common::{Batch, EventCode, RawEvent};
 const LONG: u8 = 255;
 
 /// Most events of one script: enough for a story, few enough for many runs.
-const EVENTS_MAX: usize = 200;
+const EVENTS_MAX: usize = 64;
 
 /// Makes the events of a script.
 pub fn batch_of(script: &[u8]) -> Batch {

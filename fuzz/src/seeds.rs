@@ -3,7 +3,7 @@
 
 use crate::script;
 use capture_common::{Batch, Next};
-use capture_file::Reader;
+use capture_file::{Compression, Container, FileError, Reader, Writer, WriterOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,12 +65,38 @@ pub fn write_if_asked(write: fn(&Path) -> io::Result<usize>) {
     }
 }
 
-/// Whole captures.
+/// Whole captures, plain ones in each container besides.
 pub fn captures(folder: &Path) -> io::Result<usize> {
+    let mut written = 0;
     for name in SMALL {
-        std::fs::copy(data().join(name), folder.join(name.replace('/', "-")))?;
+        let to = folder.join(name.replace('/', "-"));
+        std::fs::copy(data().join(name), &to)?;
+        written += 1;
+        for (end, compression) in [("gz", Compression::GZIP), ("zst", Compression::ZSTD)] {
+            let mut reader = Reader::open(&to).map_err(io::Error::other)?;
+            if reader.stats().container == Container::Plain {
+                let options = WriterOptions { compression, frame_bytes: 1_000, ..WriterOptions::default() };
+                let to = to.with_extension(end);
+                let mut writer = Writer::create(&to, options).map_err(io::Error::other)?;
+                rewrite(&mut reader, &mut writer).map_err(io::Error::other)?;
+                writer.close().map_err(io::Error::other)?;
+                written += 1;
+            }
+        }
     }
-    Ok(SMALL.len())
+    Ok(written)
+}
+
+fn rewrite(reader: &mut Reader, writer: &mut Writer) -> Result<(), FileError> {
+    let mut batch = Batch::new();
+    loop {
+        match reader.next_piece(&mut batch)? {
+            Next::Section(snapshot) => writer.write_section(&snapshot)?,
+            Next::Events => writer.write_events(&batch)?,
+            Next::Idle => {}
+            Next::End => return Ok(()),
+        }
+    }
 }
 
 /// Pieces of captures as scripts, each behind a byte that chooses how it is looked at.
