@@ -285,6 +285,8 @@ pub mod tag {
     pub const MM: u8 = 17;
     /// Working directory of the thread (`fs.pwd`), path as EXEPATH.
     pub const CWD: u8 = 18;
+    /// Path of the file behind the returned fd, as EXEPATH.
+    pub const FDPATH: u8 = 19;
 }
 
 /// Bits of [`SectionHeader::flags`].

@@ -75,8 +75,10 @@ pub mod special {
     pub const PIPE: u8 = 7;
     /// socketpair: RAW (argument 3) with both fds, SOCK of the first.
     pub const SOCKPAIR: u8 = 8;
+    /// FDPATH of the returned fd.
+    pub const FDPATH: u8 = 9;
     /// Number of values.
-    pub const COUNT: u8 = 9;
+    pub const COUNT: u8 = 10;
 }
 
 /// Slot of the path collector in the probe's tail-call table, behind those of [`special`].

@@ -2,6 +2,7 @@
 
 use crate::{
     config::ro,
+    fdtable::file_of,
     maps::{SCRATCH, Scratch},
     read::{cast, k4, k8, ld8, probe_into, st1},
     ring::{Record, body},
@@ -36,6 +37,15 @@ pub(crate) fn put_cwd(record: Record, task: u64) {
         return;
     }
     put_path(record, task, tag::CWD, ld8(fs, ro!(FS_PWD_DENTRY)), ld8(fs, ro!(FS_PWD_MNT)));
+}
+
+/// FDPATH: the path of the file behind `fd`; nothing when it is not open.
+#[inline(always)]
+pub(crate) fn put_fd_path(record: Record, task: u64, fd: u32) {
+    let file = file_of(task, fd);
+    if file != 0 {
+        put_path(record, task, tag::FDPATH, k8(file, ro!(F_DENTRY)), k8(file, ro!(F_MNT)));
+    }
 }
 
 #[inline(always)]

@@ -435,6 +435,14 @@ collector!("tp_btf/sys_exit", exit_paths, |_ctx, record, task| {
     record.publish_sections();
 });
 
+collector!("tp_btf/sys_exit", exit_fdpath, |_ctx, record, task| {
+    let fd = ret_of(record);
+    if fd >= 0 {
+        paths::put_fd_path(record, task, fd as u32);
+    }
+    record.publish_sections();
+});
+
 // ---- pairs of descriptors
 
 /// RAW with the two fds that the call stored at argument `arg`; the first of them.

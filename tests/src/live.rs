@@ -76,6 +76,21 @@ pub fn compile(name: &str, dir: &Path, test: &str) -> Option<PathBuf> {
     Some(program)
 }
 
+/// Compiles a program that was recorded elsewhere, as it was compiled there: its warnings and its
+/// optimisation are part of the recording.
+pub fn compile_as_is(name: &str, dir: &Path, test: &str) -> Option<PathBuf> {
+    let cc = crate::installed("cc", test)?;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/programs").join(name).with_extension("c");
+    let program = dir.join(name);
+    let out = Command::new(cc)
+        .args(["-O1", "-w", "-pthread", "-o"])
+        .args([&program, &source])
+        .output()
+        .expect("the compiler starts");
+    assert!(out.status.success(), "{}: {}", source.display(), String::from_utf8_lossy(&out.stderr));
+    Some(program)
+}
+
 /// A running `capture`.
 #[derive(Debug)]
 pub struct Capture {

@@ -28,6 +28,8 @@ const READ: CopyAction = CopyAction::new(op::BYTES, 1, 0).len(len_from::RET, 0);
 const WRITE: CopyAction = CopyAction::new(op::BYTES, 1, 0).len(len_from::RET_OR_ARG, 2);
 const RLIMIT: u16 = 16;
 const TIMESPEC: u16 = 16;
+/// `struct if_dqblk`, the largest of quotactl's structs.
+const DQBLK: u16 = 72;
 
 /// The plan by call name. A name may belong to the native table, to ia32's, or to both.
 pub const ROWS: &[(&str, PlanRow)] = &[
@@ -52,7 +54,7 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("creat", S.both(path(0)).on_exit(FILE_OF_RET)),
     ("openat", S.both(path(1)).on_exit(FILE_OF_RET)),
     ("openat2", S.both(path(1)).both(raw_by(2, len_from::ARG, 3, 24)).on_exit(FILE_OF_RET)),
-    ("open_by_handle_at", S.on_exit(FILE_OF_RET)),
+    ("open_by_handle_at", S.on_exit(FILE_OF_RET).special(special::NONE, special::FDPATH)),
     ("memfd_create", S.on_exit(path(0)).on_exit(FILE_OF_RET)),
     ("stat", P.on_exit(path(0))),
     ("stat64", P.on_exit(path(0))),
@@ -177,10 +179,16 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("init_module", P.on_exit(CopyAction::new(op::BYTES, 0, 0).len(len_from::ARG, 1)).on_exit(path(2))),
     ("finit_module", P.on_exit(path(1))),
     ("delete_module", P.on_exit(path(0))),
-    ("quotactl", P.on_exit(path(1))),
+    ("quotactl", P.on_exit(path(1)).on_exit(path(3)).on_exit(raw(3, DQBLK))),
+    ("keyctl", P.on_exit(path(1)).on_exit(path(2)).on_exit(path(3))),
+    (
+        "fsconfig",
+        P.on_exit(path(2)).on_exit(path(3)).on_exit(CopyAction::new(op::BYTES, 3, 0).len(len_from::ARG, 4)),
+    ),
+    ("ptrace", P.on_exit(raw(3, 8).ok())),
     // Processes.
     ("clone", S.special(special::NONE, special::TASK)),
-    ("clone3", S.on_exit(raw_by(0, len_from::ARG, 1, 88)).special(special::NONE, special::TASK)),
+    ("clone3", S.both(raw_by(0, len_from::ARG, 1, 88)).special(special::NONE, special::TASK)),
     ("fork", S.special(special::NONE, special::TASK)),
     ("vfork", S.special(special::NONE, special::TASK)),
     ("execve", S.both(path(0)).special(special::NONE, special::EXEC)),

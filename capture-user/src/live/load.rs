@@ -66,6 +66,7 @@ const COLLECTORS: &[(&str, u8, &str, &str)] = &[
     ("EXIT_TAILS", plan::special::EXECAT, "exit_execat", "sys_exit"),
     ("EXIT_TAILS", plan::special::PIPE, "exit_pipe", "sys_exit"),
     ("EXIT_TAILS", plan::special::SOCKPAIR, "exit_sockpair", "sys_exit"),
+    ("EXIT_TAILS", plan::special::FDPATH, "exit_fdpath", "sys_exit"),
     ("EXIT_TAILS", plan::TAIL_PATHS, "exit_paths", "sys_exit"),
 ];
 
@@ -81,7 +82,7 @@ const PLAN_ROWS: usize = 512;
 /// about 64 bytes each.
 const TREE_MAX: u32 = 1 << 16;
 /// Inode of the root pid namespace (PROC_PID_INIT_INO).
-const ROOT_PID_NS: &str = "pid:[4026531836]";
+pub(super) const ROOT_PID_NS: &str = "pid:[4026531836]";
 
 /// How to load.
 #[derive(Clone, Debug)]

@@ -31,6 +31,8 @@ pub(super) struct Call<'a> {
     pub(super) cgroups: &'a [u8],
     /// Path given to the exec that ends with this exit; empty when unknown.
     pub(super) exec_filename: &'a [u8],
+    /// Flags of the clone3 that this is the exit of, as they stood at its enter.
+    pub(super) clone3_flags: Option<u64>,
 }
 
 impl<'a> Call<'a> {

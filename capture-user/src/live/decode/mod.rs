@@ -9,8 +9,9 @@
 //!
 //! **Invariant:** no record is turned into nothing without being counted or being one that stock
 //! tools leave out too (the exit of rt_sigreturn, the FORK record). State per thread is kept only
-//! for execs under way and is bounded.
+//! for execs and clone3 calls under way and is bounded.
 
+mod births;
 mod call;
 mod cgroup;
 mod exec;
@@ -79,6 +80,7 @@ pub struct Decoder {
     cgroups: Box<dyn CgroupPaths>,
     cgroup_text: Vec<u8>,
     execs: exec::Pending,
+    births: births::Births,
     /// Threads inside a call whose number does not fit a record.
     unnumbered: HashSet<u32>,
     /// Index in its batch of the last event that can show a new container, until it is asked for.
@@ -107,6 +109,7 @@ impl Decoder {
             cgroups,
             cgroup_text: Vec::new(),
             execs: exec::Pending::default(),
+            births: births::Births::default(),
             unnumbered: HashSet::new(),
             described: None,
             counts: DecodeCounts::default(),
@@ -179,11 +182,13 @@ impl Decoder {
             }
             kind::FORK => {
                 // Both sides of the fork have their own exit records; nothing else is stored.
-                record.split::<ForkFixed>()?;
+                let (fixed, _) = record.split::<ForkFixed>()?;
+                self.births.forked(header.tid, fixed.child_tid);
             }
             kind::PROC_EXIT => {
                 let (fixed, _) = record.split::<ProcExitFixed>()?;
                 self.execs.exited(header.tid);
+                self.births.returned(header.tid);
                 self.unnumbered.remove(&header.tid);
                 marks::push_proc_exit(&fixed, head, batch);
             }
@@ -236,6 +241,11 @@ impl Decoder {
         if entry.is_exec {
             self.execs.entered(record);
         }
+        if entry.is_clone3
+            && let Some(flags) = call.raw_u64(0, 0)
+        {
+            self.births.entered(header.tid, flags);
+        }
         push_side(&call, &entry, &entry.enter, head, batch);
     }
 
@@ -267,6 +277,7 @@ impl Decoder {
         }
         let exec = if entry.is_exec { self.execs.exited(header.tid) } else { None };
         call.cgroups = &cgroups;
+        call.clone3_flags = if entry.is_clone3 { self.births.returned(header.tid) } else { None };
         call.exec_filename = exec.as_ref().map_or(&[], exec::Exec::path);
         // x86 kernels let every successful exec end as execve; where one does not, files still
         // have it so, because readers of 2022 die of the other form.
@@ -299,7 +310,7 @@ impl Decoder {
 
     fn call<'a>(&self, header: RecordHeader, args: [u64; 6], ret: i64, sections: Sections<'a>) -> Call<'a> {
         let snaplen = self.options.snaplen as usize;
-        Call { header, args, ret, sections, snaplen, cgroups: &[], exec_filename: &[] }
+        Call { header, args, ret, sections, snaplen, cgroups: &[], exec_filename: &[], clone3_flags: None }
     }
 }
 

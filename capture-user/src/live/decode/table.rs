@@ -46,6 +46,8 @@ pub(super) struct Entry {
     pub(super) native_nr: u16,
     /// execve or execveat.
     pub(super) is_exec: bool,
+    /// clone3.
+    pub(super) is_clone3: bool,
     /// The exit describes the thread (clone and exec forms).
     pub(super) has_task: bool,
     /// mkdir or mkdirat.
@@ -81,6 +83,7 @@ impl Entry {
             generic_id: id,
             native_nr: nr,
             is_exec: false,
+            is_clone3: false,
             has_task: false,
             makes_folder: false,
         }
@@ -93,6 +96,7 @@ impl Entry {
             exit: Side::exit(exit, row.exit),
             is_generic: false,
             is_exec: matches!(exit, code::SYSCALL_EXECVE_19_X | code::SYSCALL_EXECVEAT_X),
+            is_clone3: matches!(exit, code::SYSCALL_CLONE3_X),
             has_task,
             makes_folder: matches!(exit, code::SYSCALL_MKDIR_2_X | code::SYSCALL_MKDIRAT_X),
             ..Self::generic(0, 0)

@@ -126,8 +126,9 @@ macro_rules! clone_row {
 
 /// clone(2).
 pub(super) const CLONE: &[Src] = clone_row!(|c| clone_flags(c, c.arg(0) & 0xffff_ffff));
-/// clone3(2): the flags are the first word of its struct.
-pub(super) const CLONE3: &[Src] = clone_row!(|c| clone_flags(c, c.raw_u64(0, 0).unwrap_or(0)));
+/// clone3(2): the flags are the first word of its struct, at the enter if that was seen.
+pub(super) const CLONE3: &[Src] =
+    clone_row!(|c| clone_flags(c, c.clone3_flags.or_else(|| c.raw_u64(0, 0)).unwrap_or(0)));
 /// fork(2).
 pub(super) const FORK: &[Src] = clone_row!(|c| clone_flags(c, 0));
 /// vfork(2).

@@ -1,9 +1,9 @@
 //! Calls on files by path: open forms, stat, access, names, modes, owners, directories.
 
 use crate::live::decode::call::Call;
-use crate::live::decode::source::Src::{Bytes, Const, Int, Map, Num, Ret, Str, Uint};
+use crate::live::decode::source::Src::{Bytes, Const, Int, Map, Num, Ret, Str, Text, Uint};
 use crate::live::decode::source::{Row, Src, coded, row};
-use capture_common::abi::ARG_RET;
+use capture_common::abi::{ARG_RET, tag};
 use capture_common::native::{self, maps};
 
 /// `FMODE_CREATED`: this open made the file.
@@ -52,11 +52,6 @@ fn ino(c: &Call<'_>) -> u64 {
 
 fn creat_layer(c: &Call<'_>) -> u64 {
     c.file(ARG_RET).map_or(0, |f| u64::from(f.overlay & 3))
-}
-
-/// Path of the file that a handle led to: not known to the probe, readers take it from the fd.
-fn no_path(_: &Call<'_>, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"<NA>\0");
 }
 
 fn open_how_resolve(c: &Call<'_>) -> u64 {
@@ -115,7 +110,11 @@ pub(in crate::live::decode) const ROWS: &[Row] = &[
         &[Int(0), OPENED_1, HOW_FLAGS_SRC, HOW_MODE_SRC, HOW_RESOLVE_SRC],
         &[Ret, Int(0), Str(1), HOW_FLAGS_SRC, HOW_MODE_SRC, HOW_RESOLVE_SRC, DEV, INO],
     ),
-    row!(&["open_by_handle_at"], &[], &[Ret, Int(0), OPEN_FLAGS_2, Bytes(no_path), DEV, INO]),
+    row!(
+        &["open_by_handle_at"],
+        &[],
+        &[Ret, Int(0), OPEN_FLAGS_2, Text(|c| c.text_tagged(tag::FDPATH)), DEV, INO]
+    ),
     // Attributes.
     row!(&["stat"], &[], &[Ret, Str(0)]),
     row!(&["lstat"], &[], &[Ret, Str(0)]),

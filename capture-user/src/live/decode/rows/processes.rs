@@ -35,16 +35,47 @@ fn ptrace_request(c: &Call<'_>) -> u64 {
     u64::from(map.stored(request))
 }
 
+/// What the data of a ptrace request is: (request, form).
+const PTRACE_FORMS: &[(u64, PtraceForm)] = &[
+    (1, PtraceForm::Peeked),  // PTRACE_PEEKTEXT
+    (2, PtraceForm::Peeked),  // PTRACE_PEEKDATA
+    (3, PtraceForm::Peeked),  // PTRACE_PEEKUSR
+    (7, PtraceForm::Signal),  // PTRACE_CONT
+    (9, PtraceForm::Signal),  // PTRACE_SINGLESTEP
+    (17, PtraceForm::Signal), // PTRACE_DETACH
+    (24, PtraceForm::Signal), // PTRACE_SYSCALL
+];
+
+#[derive(Clone, Copy)]
+enum PtraceForm {
+    /// The kernel stored a word where it points.
+    Peeked,
+    /// The signal that the tracee goes on with.
+    Signal,
+}
+
+fn push_ptrace_data(c: &Call<'_>, out: &mut Vec<u8>) {
+    /// Dynamic form of a signal.
+    const SIGNAL: u8 = 1;
+    let request = c.arg(0) & 0xffff_ffff;
+    match PTRACE_FORMS.iter().find(|(n, _)| *n == request).map(|(_, form)| *form) {
+        Some(PtraceForm::Signal) => out.extend_from_slice(&[SIGNAL, c.arg(3) as u8]),
+        Some(PtraceForm::Peeked) => push_word(c.raw_u64(3, 0).unwrap_or(0), out),
+        None => push_word(c.arg(3), out),
+    }
+}
+
 /// Dynamic form 0: a number of 64 bits.
 fn push_word(value: u64, out: &mut Vec<u8>) {
     out.push(0);
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Options of prctl whose argument 2 is text.
+/// Options of prctl whose argument 2 is text: given, or stored by the kernel.
 fn prctl_has_text(c: &Call<'_>) -> bool {
     const PR_SET_NAME: u64 = 15;
-    c.arg(0) & 0xffff_ffff == PR_SET_NAME
+    const PR_GET_NAME: u64 = 16;
+    matches!(c.arg(0) & 0xffff_ffff, PR_SET_NAME | PR_GET_NAME)
 }
 
 fn prctl_text<'a>(c: &Call<'a>) -> &'a [u8] {
@@ -132,12 +163,6 @@ pub(in crate::live::decode) const ROWS: &[Row] = &[
     row!(
         &["ptrace"],
         &[PTRACE, Int(1)],
-        &[
-            Ret,
-            Bytes(|c, out| push_word(c.arg(2), out)),
-            Bytes(|c, out| push_word(c.arg(3), out)),
-            PTRACE,
-            Int(1),
-        ],
+        &[Ret, Bytes(|c, out| push_word(c.arg(2), out)), Bytes(push_ptrace_data), PTRACE, Int(1),],
     ),
 ];

@@ -68,17 +68,82 @@ const QUOTA_CMD: Src = Num(quota_cmd);
 const QUOTA_TYPE: Src = Num(quota_type);
 const QUOTA_ID: Src = Num(quota_id);
 const QUOTA_FORMAT: Src = Num(quota_format);
-/// Text of something that the probe does not copy.
-const NOT_COPIED: Src = Text(|_| b"<NA>");
+/// What goes where a call has no such text.
+const NO_TEXT: &[u8] = b"<NA>";
 
-/// Dynamic form 0 of a key argument: s64.
-const fn key_arg(f: fn(&Call<'_>, &mut Vec<u8>)) -> Src {
-    Bytes(f)
+/// Words of `struct if_dqblk`, and bits of its last word that say which are filled.
+const DQBLK_WORDS: usize = 8;
+const QIF_BLIMITS: u64 = 1;
+const QIF_SPACE: u64 = 2;
+const QIF_ILIMITS: u64 = 4;
+const QIF_BTIME: u64 = 0x10;
+const QIF_ITIME: u64 = 0x20;
+/// Stored forms of the commands with a struct: Q_GETINFO, Q_SETINFO, Q_GETQUOTA, Q_SETQUOTA.
+const STORED_GETFMT: u64 = 0x4;
+const STORED_INFO: [u64; 2] = [0x8, 0x10];
+const STORED_QUOTA: [u64; 2] = [0x20, 0x40];
+
+/// Word `word` of the quota struct of a call that used one, where `valid` says that it is filled.
+fn quota_word(c: &Call<'_>, word: usize, valid: u64) -> u64 {
+    let filled = c.raw_u32(3, 2 * DQBLK_WORDS).map_or(0, u64::from);
+    if c.is_ok() && STORED_QUOTA.contains(&quota_cmd(c)) && filled & valid != 0 {
+        c.raw_u64(3, word).unwrap_or(0)
+    } else {
+        0
+    }
 }
 
-fn push_key_arg(value: u64, out: &mut Vec<u8>) {
-    out.push(0);
-    out.extend_from_slice(&value.to_le_bytes());
+/// Word of `struct if_dqinfo`: grace times (64 bits each), then flags.
+fn quota_info(c: &Call<'_>, read: fn(&Call<'_>) -> Option<u64>) -> u64 {
+    if c.is_ok() && STORED_INFO.contains(&quota_cmd(c)) { read(c).unwrap_or(0) } else { 0 }
+}
+
+fn quota_format_out(c: &Call<'_>) -> u64 {
+    let format = c.raw_u32(3, 0).filter(|_| c.is_ok() && quota_cmd(c) == STORED_GETFMT);
+    format.map_or(QFMT_NOT_USED, |format| u64::from(maps::QUOTACTL_FMT.stored(u64::from(format))))
+}
+
+const QUOTA_FILE: Src = Text(|c| if quota_cmd(c) == STORED_QUOTAON { c.text(3) } else { NO_TEXT });
+
+/// Arguments of keyctl(2) that are text: operation and argument.
+const KEY_TEXTS: &[(u64, u8)] = &[
+    (1, 1),  // KEYCTL_JOIN_SESSION_KEYRING: name
+    (10, 2), // KEYCTL_SEARCH: type
+    (10, 3), // and description
+    (29, 2), // KEYCTL_RESTRICT_KEYRING: type
+    (29, 3), // and restriction
+];
+
+/// Argument `arg` of keyctl(2) in its dynamic form: a number or text.
+fn push_key_arg(c: &Call<'_>, arg: u8, out: &mut Vec<u8>) {
+    const NUMBER: u8 = 0;
+    const TEXT: u8 = 1;
+    if KEY_TEXTS.contains(&(c.arg(0) & 0xffff_ffff, arg)) {
+        out.push(TEXT);
+        out.extend_from_slice(c.text(arg));
+        out.push(0);
+    } else {
+        out.push(NUMBER);
+        out.extend_from_slice(&c.arg(arg).to_le_bytes());
+    }
+}
+
+/// Commands of fsconfig(2) by what their value is.
+const FSCONFIG_SET_BINARY: u64 = 2;
+const FSCONFIG_WITH_TEXT: [u64; 3] = [1, 3, 4];
+
+fn fsconfig_cmd(c: &Call<'_>) -> u64 {
+    c.arg(1) & 0xffff_ffff
+}
+
+fn push_fsconfig_bytes(c: &Call<'_>, out: &mut Vec<u8>) {
+    if fsconfig_cmd(c) == FSCONFIG_SET_BINARY {
+        out.extend_from_slice(c.payload(3));
+    }
+}
+
+fn fsconfig_text<'a>(c: &Call<'a>) -> &'a [u8] {
+    if FSCONFIG_WITH_TEXT.contains(&fsconfig_cmd(c)) { c.text(3) } else { NO_TEXT }
 }
 
 /// Word of `struct io_uring_params`: sq_entries, cq_entries, flags, sq_thread_cpu,
@@ -109,10 +174,10 @@ pub(in crate::live::decode) const ROWS: &[Row] = &[
         &[
             Ret,
             Uint(0),
-            key_arg(|c, out| push_key_arg(c.arg(1), out)),
-            key_arg(|c, out| push_key_arg(c.arg(2), out)),
-            key_arg(|c, out| push_key_arg(c.arg(3), out)),
-            key_arg(|c, out| push_key_arg(c.arg(4), out)),
+            Bytes(|c, out| push_key_arg(c, 1, out)),
+            Bytes(|c, out| push_key_arg(c, 2, out)),
+            Bytes(|c, out| push_key_arg(c, 3, out)),
+            Bytes(|c, out| push_key_arg(c, 4, out)),
         ],
     ),
     row!(
@@ -121,18 +186,18 @@ pub(in crate::live::decode) const ROWS: &[Row] = &[
         &[
             Ret,
             Str(1),
-            NOT_COPIED,
-            Const(0),
-            Const(0),
-            Const(0),
-            Const(0),
-            Const(0),
-            Const(0),
-            Const(0),
-            Const(0),
-            Const(0),
-            Const(0),
-            Const(QFMT_NOT_USED),
+            QUOTA_FILE,
+            Num(|c| quota_word(c, 0, QIF_BLIMITS)),
+            Num(|c| quota_word(c, 1, QIF_BLIMITS)),
+            Num(|c| quota_word(c, 2, QIF_SPACE)),
+            Num(|c| quota_word(c, 3, QIF_ILIMITS)),
+            Num(|c| quota_word(c, 4, QIF_ILIMITS)),
+            Num(|c| quota_word(c, 6, QIF_BTIME)),
+            Num(|c| quota_word(c, 7, QIF_ITIME)),
+            Num(|c| quota_info(c, |c| c.raw_u64(3, 0))),
+            Num(|c| quota_info(c, |c| c.raw_u64(3, 1))),
+            Num(|c| quota_info(c, |c| c.raw_u32(3, 4).map(u64::from))),
+            Num(quota_format_out),
             QUOTA_CMD,
             QUOTA_TYPE,
             QUOTA_ID,
@@ -142,7 +207,15 @@ pub(in crate::live::decode) const ROWS: &[Row] = &[
     row!(
         &["fsconfig"],
         &[],
-        &[Ret, Int(0), Map(1, &maps::FSCONFIG_CMD), NOT_COPIED, Bytes(|_, _| {}), NOT_COPIED, Int(4),],
+        &[
+            Ret,
+            Int(0),
+            Map(1, &maps::FSCONFIG_CMD),
+            Str(2),
+            Bytes(push_fsconfig_bytes),
+            Text(fsconfig_text),
+            Int(4),
+        ],
     ),
     row!(
         &["io_uring_setup"],
