@@ -26,6 +26,7 @@ Examples:
   capture -r trace.scap -w small.scap.gz \"proc.name=nginx\"
   capture -w f.scap -- make -j4           record a command and its children (root)
   ssh host capture -w - | capture -r -    record there, look here
+  capture doctor                          can this machine record? What is missing?
 
 All words that are no options form the filter; those behind -- are a command.
 It is run and only its process tree recorded, and its exit code is that of

@@ -7,6 +7,7 @@ pub mod args;
 mod chisel_list;
 mod chisel_plan;
 pub mod consumers;
+mod doctor;
 pub mod error;
 mod feed;
 mod lists;
@@ -91,6 +92,9 @@ fn run(args: RawArgs, stop: &io::Result<StopFlag>) -> Result<Outcome, CliError> 
     }
     if args.print.as_deref() == Some("p") {
         return report::default_format().map(|()| DONE);
+    }
+    if args.read.is_empty() && args.words == ["doctor"] {
+        return doctor::run(args.json);
     }
     let plan = Plan::new(args, stop)?;
     for note in &plan.notes {

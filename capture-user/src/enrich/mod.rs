@@ -48,6 +48,17 @@ pub struct EnrichOptions {
     pub cri: Vec<PathBuf>,
 }
 
+/// The usual and the named sockets of engines that are there: those that can be connected to, and
+/// the others.
+pub fn sockets_here() -> (Vec<String>, Vec<String>) {
+    let all = sockets::all(&[], |name| std::env::var(name).ok());
+    let here = all.into_iter().filter(|(path, _)| path.exists());
+    let connects = |path: &PathBuf| std::os::unix::net::UnixStream::connect(path).is_ok();
+    let (open, closed): (Vec<_>, Vec<_>) = here.map(|(path, _)| path).partition(connects);
+    let names = |paths: Vec<PathBuf>| paths.iter().map(|path| path.display().to_string()).collect();
+    (names(open), names(closed))
+}
+
 /// The sources of metadata, running until this is dropped.
 #[derive(Debug)]
 pub struct Enrichment {

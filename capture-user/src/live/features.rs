@@ -27,6 +27,11 @@ fn version(release: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
+/// Whether a kernel of this name is older than what live capture needs.
+pub(super) fn is_too_old(release: &str) -> bool {
+    version(release).is_some_and(|v| v < FLOOR)
+}
+
 /// Effective capabilities of this process; all for lack of /proc.
 fn capabilities() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -34,7 +39,8 @@ fn capabilities() -> u64 {
     hex.and_then(|h| u64::from_str_radix(h.trim(), 16).ok()).unwrap_or(u64::MAX)
 }
 
-fn may_trace(caps: u64) -> bool {
+/// Whether these capabilities allow tracing programs.
+pub(super) fn may_trace(caps: u64) -> bool {
     let has = |cap: u32| caps >> cap & 1 != 0;
     has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))
 }
@@ -48,7 +54,7 @@ pub fn check() -> Result<Vec<u8>, LiveError> {
         return Err(LiveError::Privilege);
     }
     let release = kernel_release();
-    if version(&release).is_some_and(|v| v < FLOOR) {
+    if is_too_old(&release) {
         return Err(LiveError::OldKernel { release });
     }
     std::fs::read(BTF_PATH).map_err(|_| LiveError::NoBtf { release })
@@ -60,7 +66,12 @@ pub fn check() -> Result<Vec<u8>, LiveError> {
 /// # Errors
 /// The first thing that is missing.
 pub fn check_structures() -> Result<usize, LiveError> {
-    let bytes = std::fs::read(BTF_PATH).map_err(|_| LiveError::NoBtf { release: kernel_release() })?;
+    check_structures_at(BTF_PATH.as_ref())
+}
+
+/// The same of the type information in a file.
+pub(super) fn check_structures_at(btf: &std::path::Path) -> Result<usize, LiveError> {
+    let bytes = std::fs::read(btf).map_err(|_| LiveError::NoBtf { release: kernel_release() })?;
     let btf = Btf::parse(&bytes)?;
     check_tracepoints(&btf)?;
     Ok(offsets::resolve(&btf)?.globals.len())

@@ -16,6 +16,7 @@ pub mod command;
 pub mod containers;
 mod cpus;
 pub mod decode;
+pub mod doctor;
 mod error;
 pub mod features;
 mod forward;
