@@ -6,6 +6,8 @@
 //! `SKIPPED name: reason`.
 
 mod addresses;
+mod administration;
+mod coverage;
 mod descriptors;
 mod expect;
 mod files;
