@@ -64,9 +64,9 @@ impl Decoder {
     }
 }
 
-/// Most bytes that the opening tables take in memory: some 25,000 threads with all their text, or
-/// 200,000 that have little.
-const OPENING_MAX_BYTES: usize = 96 << 20;
+/// Most bytes that the opening tables take in memory: some 20,000 threads with all their text, or
+/// 150,000 that have little.
+const OPENING_MAX_BYTES: usize = 80 << 20;
 
 /// The opening tables of a section while they are read.
 #[derive(Debug)]

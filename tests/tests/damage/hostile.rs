@@ -142,25 +142,48 @@ fn processes_beyond_counting() {
     check("processes_beyond_counting", write, "entries of the opening tables are left out");
 }
 
+/// A list of fds of a thread, version 1.
+fn fds(file: &mut File, tid: u64, count: u64) {
+    list(file, 0x203, count, |number, out| {
+        if number == 0 {
+            // Before the entries stands the thread; the first is made as long as the others.
+            out.extend_from_slice(&tid.to_le_bytes());
+        }
+        out.extend_from_slice(&(number + 3).to_le_bytes());
+        out.extend_from_slice(&[0; 8]);
+        out.push(7);
+        string(out, &text(number, if number == 0 { 52 } else { 60 }));
+    });
+}
+
 #[test]
 fn fds_beyond_counting() {
     let write = |file: &mut File| {
         list(file, 0x209, 50, |number, out| thread(number, 14, out));
-        for tid in 1..=50u64 {
-            list(file, 0x203, 60_000, |number, out| {
-                if number == 0 {
-                    // Before the entries stands the thread; the first is made as long as the others.
-                    out.extend_from_slice(&tid.to_le_bytes());
-                }
-                out.extend_from_slice(&(number + 3).to_le_bytes());
-                out.extend_from_slice(&[0; 8]);
-                out.push(7);
-                string(out, &text(number, if number == 0 { 52 } else { 60 }));
-            });
-        }
+        (1..=50).for_each(|tid| fds(file, tid, 60_000));
         last_event(file);
     };
     check("fds_beyond_counting", write, "fds refused, since there were too many");
+}
+
+/// All that has a limit at its limit.
+#[test]
+fn threads_fds_and_containers_at_once() {
+    let write = |file: &mut File| {
+        list(file, 0x209, 60_000, |number, out| thread(number, 600, out));
+        (1..=8).for_each(|tid| fds(file, tid, 40_000));
+        events(file, 200, |number, batch| {
+            let name = "x".repeat(200_000);
+            let json = format!(r#"{{"container":{{"id":"{number:012}","name":"{name}"}}}}"#);
+            batch.push_container_record(json.as_bytes(), number, 0);
+        });
+        events(file, 30_000, |number, batch| {
+            event(batch, number, 1 + number as i64, code::SYSCALL_EXECVE_19_E, 1, |e| {
+                e.text(&text(number, 4_000));
+            });
+        });
+    };
+    check("threads_fds_and_containers_at_once", write, "container records dropped");
 }
 
 #[test]
