@@ -52,9 +52,9 @@ fn signals_at_the_start_leave_nothing_or_a_file_that_opens() {
                 } else if ended.status.signal() != Some(signal) {
                     assert_one_sentence(&ended);
                 } else {
-                    // The signal came before the program's first statement; nobody was there to
-                    // say anything.
-                    assert_eq!((delay_ms, ended.stderr.as_str()), (0, ""), "{ended:?}");
+                    // The signal came before the program's first statement, for which a busy machine
+                    // needs more than 10 ms; nobody was there to say anything.
+                    assert!(delay_ms <= 10 && ended.stderr.is_empty(), "{ended:?}");
                 }
             }
         }

@@ -202,6 +202,31 @@ fn the_whole_tree_or_the_command_alone() {
     }
 }
 
+#[test]
+fn a_command_starts_as_capture_was_started() {
+    let Some(dir) = ready("a_command_starts_as_capture_was_started") else { return };
+    let _turn = live::turn();
+    let file = dir.path().join("start.scap");
+    let mut command = Command::new(CAPTURE);
+    command.args(["-w", file.to_str().unwrap(), "--", "sh", "-c", "nice; grep SigIgn /proc/self/status"]);
+    // As in the background of a script, and under nice(1).
+    // SAFETY: calls that are safe between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            libc::signal(libc::SIGINT, libc::SIG_IGN);
+            libc::setpriority(libc::PRIO_PROCESS, 0, 3);
+            Ok(())
+        });
+    }
+    let out = command.stdin(Stdio::null()).output().expect("runs");
+    assert_eq!(out.status.code(), Some(0), "{}", stderr(&out));
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    let (nice, mask) = said.split_once("\nSigIgn:").expect("both lines");
+    let mask = u64::from_str_radix(mask.trim(), 16).expect("a mask");
+    assert_eq!((nice, mask >> (libc::SIGINT - 1) & 1), ("3", 1), "{said}");
+    assert_eq!(mask >> (libc::SIGTERM - 1) & 1, 0, "{said}");
+}
+
 /// A shell with a child and a grandchild that run already; it ends when its input does.
 struct Running {
     shell: Child,

@@ -217,7 +217,7 @@ impl Plan {
                 .map(|s| s.saturating_mul(1_000_000_000)),
         };
         Rotation::check(&args)?;
-        let input = if live { Input::Live(live_plan(&args)?) } else { Input::Files(args.read.clone()) };
+        let input = if live { Input::Live(live_plan(&args, stop)?) } else { Input::Files(args.read.clone()) };
         Ok(Plan {
             write: args.write.clone().map(|path| write_plan(&args, path)).transpose()?,
             lines: line_plan(&args)?,
@@ -241,7 +241,7 @@ impl Plan {
     }
 }
 
-fn live_plan(args: &RawArgs) -> Result<LivePlan, CliError> {
+fn live_plan(args: &RawArgs, stop: &StopFlag) -> Result<LivePlan, CliError> {
     let snaplen = args.snaplen.as_deref().map(|text| {
         let bytes = text.parse().ok().filter(|&n: &u32| n <= SNAPLEN_MAX);
         bytes.ok_or_else(|| CliError::value("-s", text, format!("a number of bytes from 0 to {SNAPLEN_MAX}")))
@@ -260,7 +260,7 @@ fn live_plan(args: &RawArgs) -> Result<LivePlan, CliError> {
         users: !args.exclude_users,
         include_self: args.debug,
         containers: container_plan(args)?,
-        watch: watch_plan(args)?,
+        watch: watch_plan(args, stop)?,
     })
 }
 
@@ -276,7 +276,7 @@ fn filter_behind_dashes(args: &mut RawArgs) -> Result<(), CliError> {
     Ok(())
 }
 
-fn watch_plan(args: &RawArgs) -> Result<Option<WatchOptions>, CliError> {
+fn watch_plan(args: &RawArgs, stop: &StopFlag) -> Result<Option<WatchOptions>, CliError> {
     let root = match &args.pid {
         Some(text) => {
             let pid = text.parse().ok().filter(|&pid: &u32| pid > 0 && i32::try_from(pid).is_ok());
@@ -290,6 +290,7 @@ fn watch_plan(args: &RawArgs) -> Result<Option<WatchOptions>, CliError> {
             words: args.command.clone(),
             output_to_stderr: args.write.as_deref() == Some("-"),
             nice: priority::current(),
+            ignored: stop.ignored_at_start().to_vec(),
         }),
     };
     Ok(Some(WatchOptions { root, whole_tree: args.whole_tree }))

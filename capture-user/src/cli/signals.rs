@@ -13,6 +13,8 @@ pub struct StopFlag {
     flag: Arc<AtomicBool>,
     /// What was installed.
     actions: Arc<Vec<SigId>>,
+    /// Signals that were ignored when the program started.
+    ignored: Arc<Vec<i32>>,
 }
 
 impl StopFlag {
@@ -20,17 +22,21 @@ impl StopFlag {
     pub fn install() -> io::Result<StopFlag> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut actions = Vec::new();
+        let mut ignored = Vec::new();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             // nohup(1) has hang-ups ignored, and that stays so. An ignored SIGINT does not: scripts
             // start everything in the background that way, and then end it by `kill -INT`.
-            if signal == SIGHUP && is_ignored(signal)? {
-                continue;
+            if is_ignored(signal)? {
+                ignored.push(signal);
+                if signal == SIGHUP {
+                    continue;
+                }
             }
             // Order matters: the shutdown looks at the flag before this signal sets it.
             actions.push(flag::register_conditional_shutdown(signal, 128 + signal, stop.clone())?);
             actions.push(flag::register(signal, stop.clone())?);
         }
-        Ok(StopFlag { flag: stop, actions: Arc::new(actions) })
+        Ok(StopFlag { flag: stop, actions: Arc::new(actions), ignored: Arc::new(ignored) })
     }
 
     /// Whether the end was asked for.
@@ -42,6 +48,11 @@ impl StopFlag {
     /// The flag itself, for those that know nothing of signals.
     pub fn shared(&self) -> Arc<AtomicBool> {
         self.flag.clone()
+    }
+
+    /// Signals that were ignored when the program started, as a command that it runs is to find them.
+    pub fn ignored_at_start(&self) -> &[i32] {
+        &self.ignored
     }
 
     /// Leaves signals to others: those that come now are for a watched command.

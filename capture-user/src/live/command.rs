@@ -32,6 +32,8 @@ pub struct CommandLine {
     pub output_to_stderr: bool,
     /// Its nice value: that of capture before it raised its own.
     pub nice: i32,
+    /// Signals that it ignores from the start: those that capture was started to ignore.
+    pub ignored: Vec<i32>,
 }
 
 impl CommandLine {
@@ -155,7 +157,7 @@ fn prepared(
     } else {
         command.stdout(Stdio::inherit());
     }
-    let (nice, go_writer) = (line.nice, go_writer.as_raw_fd());
+    let (nice, ignored, go_writer) = (line.nice, line.ignored.clone(), go_writer.as_raw_fd());
     let hold = move || {
         // SAFETY: numbers only. The copy of the pipe's other end goes, so that the wait below ends
         // with the capture.
@@ -163,6 +165,9 @@ fn prepared(
             libc::close(go_writer);
             // Lowering the priority again is always allowed.
             libc::setpriority(libc::PRIO_PROCESS, 0, nice);
+            for signal in &ignored {
+                libc::signal(*signal, libc::SIG_IGN);
+            }
             libc::getpid()
         };
         ready.write_all(&pid.to_ne_bytes())?;
@@ -217,6 +222,7 @@ mod tests {
             words: words.iter().map(OsString::from).collect(),
             output_to_stderr: true,
             nice: super::super::priority::current(),
+            ignored: Vec::new(),
         }
     }
 
