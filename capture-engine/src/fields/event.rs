@@ -91,7 +91,7 @@ pub(super) fn has(view: &EventView<'_>, flags: EventFlags) -> bool {
 }
 
 /// Flags by the table that stock of the event's time used.
-pub(crate) fn flags_of(info: &EventInfo) -> EventFlags {
+pub fn flags_of(info: &EventInfo) -> EventFlags {
     if info.params_2022.is_some() { info.flags_2022 } else { info.flags }
 }
 

@@ -29,7 +29,7 @@ mod user;
 mod util;
 
 pub use category::category_name;
-pub(crate) use event::flags_of;
+pub use event::flags_of;
 pub(crate) use fd::is_about_fd;
 pub use fd::type_name as fd_type_name;
 

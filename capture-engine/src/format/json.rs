@@ -53,8 +53,9 @@ fn push_json(out: &mut Vec<u8>, value: Value<'_>, piece: &FieldPiece, options: &
     }
 }
 
-/// Appends a JSON string. Bytes that are no UTF-8 become U+FFFD.
-fn push_string(out: &mut Vec<u8>, text: &[u8]) {
+/// Appends a JSON string. Bytes that are no UTF-8 become U+FFFD, and nothing in it is obeyed by a
+/// terminal.
+pub fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
     for chunk in text.utf8_chunks() {
         push_escaped(out, chunk.valid().as_bytes());

@@ -10,6 +10,7 @@ mod output_time;
 mod schema;
 
 pub use compile::{FormatError, ResolvedField, resolve_field};
+pub use json::push_string as push_json_string;
 pub use output_time::TimeForm;
 pub use schema::json_schema;
 
