@@ -13,9 +13,11 @@ pub mod args;
 mod builtin;
 pub mod control;
 pub mod error;
+mod kit;
 pub mod lua;
 pub mod registry;
 pub mod runner;
+mod state;
 pub mod text;
 
 pub use api::{ArgSpec, Chisel, End, Handover, Input, Meta, Settings, Tick};

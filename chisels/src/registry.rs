@@ -170,8 +170,7 @@ mod tests {
         std::fs::write(folder.path().join("hidden.lua"), format!("{source} hidden = true")).unwrap();
         let usual = Registry { usual: vec![folder.path().to_owned()], ..Registry::default() };
         let asked = Registry { asked: vec![folder.path().to_owned()], ..Registry::default() };
-        for (registry, short) in [(&usual, "Print the data read and written by processes."), (&asked, "mine")]
-        {
+        for (registry, short) in [(&usual, "Data read and written by processes"), (&asked, "mine")] {
             assert_eq!(registry.describe("echo_fds").unwrap().short, short);
             assert_eq!(registry.create("echo_fds").unwrap().meta().short, short);
             assert_eq!(registry.create("echo_fds.lua").unwrap().meta().short, "mine");

@@ -6,10 +6,12 @@
 use crate::api::{ArgSpec, Chisel, End, Handover, Meta, Settings};
 use crate::control::Control;
 use crate::error::ChiselError;
+use crate::kit::{Colours, Fields, colours, json_lines};
 use crate::text::write_bytes;
 use capture_common::EventFlags;
 use capture_engine::EventView;
-use capture_engine::render::fd::push_fd_name;
+use capture_engine::fields::flags_of;
+use capture_engine::format::Formatter;
 use capture_engine::render::text::push_visible;
 use capture_engine::render::{TextOptions, push_arg};
 
@@ -17,7 +19,7 @@ use capture_engine::render::{TextOptions, push_arg};
 pub(super) static META: Meta = Meta::new(
     "echo_fds",
     "I/O",
-    "Print the data read and written by processes.",
+    "Data read and written by processes",
     "Prints the data that processes read from and write to any fd: files, pipes and sockets. A filter \
      says which. Reads are red and writes blue; with -pc or -pk the container stands in each heading, \
      the host in green and containers in cyan.",
@@ -31,36 +33,40 @@ static ARGS: [ArgSpec; 1] =
 const SNAPLEN: u32 = 2000;
 const NA: &[u8] = b"<NA>";
 
-/// The colours in use; empty without colours.
-#[derive(Debug)]
-struct Colours {
-    read: &'static str,
-    write: &'static str,
-    host: &'static str,
-    container: &'static str,
-    reset: &'static str,
-}
-
-const COLOURS: Colours = Colours {
-    read: "\x1b[31m",
-    write: "\x1b[34m",
-    host: "\x1b[32m",
-    container: "\x1b[36m",
-    reset: "\x1b[0m",
-};
-const NO_COLOURS: Colours = Colours { read: "", write: "", host: "", container: "", reset: "" };
-
 /// The chisel.
 #[derive(Debug)]
 pub(super) struct EchoFds {
     colours: Colours,
     text: TextOptions,
     container_data: bool,
+    json: Option<Formatter>,
+    /// `fd.name`.
+    name: Fields,
 }
+
+/// What a line of JSON holds.
+const JSON: &[&str] = &[
+    "evt.rawtime",
+    "evt.io_dir",
+    "evt.rawarg.res",
+    "fd.name",
+    "fd.type",
+    "proc.name",
+    "proc.pid",
+    "container.name",
+    "container.id",
+    "evt.buffer",
+];
 
 impl Default for EchoFds {
     fn default() -> Self {
-        EchoFds { colours: COLOURS, text: TextOptions::default(), container_data: false }
+        EchoFds {
+            colours: Colours::ON,
+            text: TextOptions::default(),
+            container_data: false,
+            json: None,
+            name: Fields::default(),
+        }
     }
 }
 
@@ -70,8 +76,8 @@ impl Chisel for EchoFds {
     }
 
     fn set_arg(&mut self, name: &str, value: &str, _: &mut Control) -> Result<(), ChiselError> {
-        if name == "disable_color" && value == "disable_color" {
-            self.colours = NO_COLOURS;
+        if name == "disable_color" && colours::disables(value) {
+            self.colours = Colours::OFF;
         }
         Ok(())
     }
@@ -81,12 +87,18 @@ impl Chisel for EchoFds {
         // With a chisel buffers are never cut.
         self.text = TextOptions { buffer, cut_buffers: false, ..TextOptions::default() };
         self.container_data = settings.container_data;
+        self.json = json_lines(JSON, settings);
+        self.name = Fields::new(&["fd.name"], settings).expect("the field exists");
         control.snaplen = Some(SNAPLEN);
         Ok(None)
     }
 
     fn on_event(&mut self, event: &EventView<'_>, control: &mut Control) -> Result<(), ChiselError> {
         let Some(io) = Transfer::of(event) else { return Ok(()) };
+        if let Some(json) = &mut self.json {
+            json.write(event, &mut control.out);
+            return Ok(());
+        }
         let out = &mut control.out;
         self.heading(event, &io, out);
         if let Some(data) = event.info.and_then(|i| i.param_index("data"))
@@ -98,6 +110,9 @@ impl Chisel for EchoFds {
     }
 
     fn on_end(&mut self, _: &End<'_>, control: &mut Control) -> Result<(), ChiselError> {
+        if self.json.is_some() {
+            return Ok(());
+        }
         control.out.extend_from_slice(self.colours.reset.as_bytes());
         control.out.push(b'\n');
         Ok(())
@@ -114,7 +129,7 @@ impl Transfer {
     /// `None` for events that are no exits of such a call, or moved nothing.
     #[inline]
     fn of(event: &EventView<'_>) -> Option<Transfer> {
-        let flags = event.info.filter(|i| i.code.is_exit())?.flags;
+        let flags = flags_of(event.info.filter(|i| i.code.is_exit())?);
         let is_read = flags.contains(EventFlags::READS_FROM_FD);
         if !is_read && !flags.contains(EventFlags::WRITES_TO_FD) {
             return None;
@@ -125,10 +140,10 @@ impl Transfer {
 }
 
 impl EchoFds {
-    fn heading(&self, event: &EventView<'_>, io: &Transfer, out: &mut Vec<u8>) {
-        let colours = &self.colours;
+    fn heading(&mut self, event: &EventView<'_>, io: &Transfer, out: &mut Vec<u8>) {
+        let colours = self.colours;
         let (colour, verb, preposition) =
-            if io.is_read { (colours.read, "Read ", " from ") } else { (colours.write, "Write ", " to ") };
+            if io.is_read { (colours.red, "Read ", " from ") } else { (colours.blue, "Write ", " to ") };
         let mut say = |text: &[u8]| out.extend_from_slice(text);
         say(colour.as_bytes());
         say(b"------ ");
@@ -142,9 +157,8 @@ impl EchoFds {
         say(b" ");
         say(colour.as_bytes());
         say(b" ");
-        match event.fd() {
-            Some(fd) => push_fd_name(out, fd),
-            None => out.extend_from_slice(NA),
+        if !self.name.push(0, event, out) {
+            out.extend_from_slice(NA);
         }
         out.extend_from_slice(b" (");
         push_visible(out, event.thread().map_or(NA, |t| &t.comm));
@@ -154,9 +168,9 @@ impl EchoFds {
     fn container(&self, event: &EventView<'_>, out: &mut Vec<u8>) {
         let id: &[u8] = event.thread().map_or(&[], |t| &t.container_id);
         let (colour, name, id): (_, &[u8], &[u8]) = match event.container() {
-            _ if id.is_empty() => (self.colours.host, b"host", b"host"),
-            Some(container) => (self.colours.container, &container.name, id),
-            None => (self.colours.container, NA, id),
+            _ if id.is_empty() => (self.colours.green, b"host", b"host"),
+            Some(container) => (self.colours.cyan, &container.name, id),
+            None => (self.colours.cyan, NA, id),
         };
         out.extend_from_slice(colour.as_bytes());
         for text in [name, id] {

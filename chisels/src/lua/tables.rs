@@ -1,17 +1,12 @@
 //! Threads, their fds, and containers as Lua tables.
 
-use capture_common::Batch;
-use capture_common::encode::EventHead;
-use capture_common::event_table::code;
-use capture_common::snapshot::{FdType, L4Proto};
+use crate::state::{self, ThreadFds};
+use capture_common::snapshot::FdType;
 use capture_engine::fields::fd_type_name;
 use capture_engine::render::address::push_ip;
 use capture_engine::render::fd::push_fd_name;
-use capture_engine::render::text::push_visible;
-use capture_engine::state::cgroups::{ContainerKind, locate};
-use capture_engine::{Endpoint, EventFilter, EventView, FdInfo, Machine, Role, Thread};
+use capture_engine::{Endpoint, EventFilter, FdInfo, Machine, Role, Thread};
 use mlua::{Lua, LuaString, Table};
-use std::collections::HashSet;
 
 /// Which parts of the table of threads are asked for.
 #[derive(Clone, Copy, Debug)]
@@ -28,34 +23,18 @@ pub(super) fn threads(
     lua: &Lua,
     machine: &Machine,
     wanted: Wanted,
-    mut filter: Option<EventFilter>,
+    filter: Option<EventFilter>,
 ) -> mlua::Result<Table> {
     let result = lua.create_table()?;
-    let mut batch = Batch::new();
-    for thread in machine.threads.iter() {
-        batch.clear();
-        let head = EventHead { ts_ns: 0, tid: thread.tid, cpu: 0, code: code::SYSCALL_READ_X, flags: 0 };
-        batch.encode(head, 0).finish();
-        let Some(raw) = batch.get(0) else { continue };
-        let fds = lua.create_table()?;
-        let mut matching = 0;
-        if wanted.with_fds || filter.is_some() {
-            for (number, fd) in machine.fd_table_of(thread).iter() {
-                let view = EventView::about_fd(machine, raw, number);
-                if filter.as_mut().is_some_and(|filter| !filter.matches(&view)) {
-                    continue;
-                }
-                matching += 1;
-                if wanted.with_fds {
-                    fds.set(number as f64, fd_entry(lua, fd, wanted.is_bare)?)?;
-                }
+    for ThreadFds { thread, fds } in state::threads(machine, wanted.with_fds, filter) {
+        let table = lua.create_table()?;
+        if wanted.with_fds {
+            for (number, fd) in fds {
+                table.set(number as f64, fd_entry(lua, fd, wanted.is_bare)?)?;
             }
         }
-        if filter.is_some() && matching == 0 {
-            continue;
-        }
         let entry = thread_entry(lua, machine, thread, wanted.is_bare)?;
-        entry.set("fdtable", fds)?;
+        entry.set("fdtable", table)?;
         result.set(thread.tid as f64, entry)?;
     }
     Ok(result)
@@ -68,7 +47,7 @@ fn thread_entry(lua: &Lua, machine: &Machine, thread: &Thread, is_bare: bool) ->
         ("tid", thread.tid),
         ("pid", thread.pid),
         ("ptid", thread.ptid),
-        ("fdlimit", fd_limit(machine, thread)),
+        ("fdlimit", state::fd_limit(machine, thread)),
     ];
     for (name, number) in &numbers[..if is_bare { 2 } else { numbers.len() }] {
         entry.set(*name, f64::from(*number as u32))?;
@@ -93,15 +72,10 @@ fn thread_entry(lua: &Lua, machine: &Machine, thread: &Thread, is_bare: bool) ->
     entry.set("comm", visible(lua, &thread.comm)?)?;
     entry.set("exe", visible(lua, &thread.exe)?)?;
     entry.set("clone_ts", thread.clone_ts_ns.to_string())?;
-    let user = machine.users.user(thread.uid).map_or(&b"<NA>"[..], |user| &user.name);
-    entry.set("username", visible(lua, user)?)?;
+    entry.set("username", lua.create_string(state::user_name(machine, thread))?)?;
     entry.set("args", list(lua, thread.args())?)?;
     entry.set("env", list(lua, machine.main_thread(thread).env())?)?;
     Ok(entry)
-}
-
-fn fd_limit(machine: &Machine, thread: &Thread) -> i64 {
-    machine.main_thread(thread).fdlimit
 }
 
 fn fd_entry(lua: &Lua, fd: &FdInfo, is_bare: bool) -> mlua::Result<Table> {
@@ -120,7 +94,7 @@ fn fd_entry(lua: &Lua, fd: &FdInfo, is_bare: bool) -> mlua::Result<Table> {
     if is_connection || is_listening {
         set_end(lua, &entry, "sip", "sport", fd.sock.dest)?;
         entry.set("is_server", is_listening || fd.sock.role == Role::Server)?;
-        entry.set("l4proto", protocol(fd.sock.l4proto))?;
+        entry.set("l4proto", state::protocol(fd.sock.l4proto))?;
     }
     Ok(entry)
 }
@@ -130,16 +104,6 @@ fn set_end(lua: &Lua, entry: &Table, ip: &str, port: &str, end: Endpoint) -> mlu
     push_ip(&mut text, end.ip);
     entry.set(ip, lua.create_string(&text)?)?;
     entry.set(port, f64::from(end.port))
-}
-
-fn protocol(protocol: L4Proto) -> &'static str {
-    match protocol {
-        L4Proto::Tcp => "tcp",
-        L4Proto::Udp => "udp",
-        L4Proto::Icmp => "icmp",
-        L4Proto::Raw => "raw",
-        L4Proto::Unknown | L4Proto::Na => "<NA>",
-    }
 }
 
 fn list<'a>(lua: &Lua, items: impl Iterator<Item = &'a [u8]>) -> mlua::Result<Table> {
@@ -152,27 +116,14 @@ fn list<'a>(lua: &Lua, items: impl Iterator<Item = &'a [u8]>) -> mlua::Result<Ta
 
 /// Text without what a terminal would obey.
 fn visible(lua: &Lua, text: &[u8]) -> mlua::Result<LuaString> {
-    let mut clean = Vec::with_capacity(text.len());
-    push_visible(&mut clean, text);
-    lua.create_string(&clean)
+    lua.create_string(state::visible(text))
 }
 
-/// All containers, in no particular order: those of which metadata came, and those that are known
-/// by the control groups of a thread only.
+/// All containers, in no particular order.
 pub(super) fn containers(lua: &Lua, machine: &Machine) -> mlua::Result<Table> {
     let table = lua.create_table()?;
-    for container in machine.containers.iter() {
-        let kind = container.kind.map_or("unknown", ContainerKind::name);
-        table.push(container_entry(lua, [&container.id, &container.name, &container.image], kind)?)?;
-    }
-    let mut seen = HashSet::new();
-    for thread in machine.threads.iter() {
-        let id = &thread.container_id;
-        if id.is_empty() || machine.containers.get(id).is_some() || !seen.insert(id.clone()) {
-            continue;
-        }
-        let kind = locate(&thread.cgroups_raw).map_or("unknown", |found| found.kind.name());
-        table.push(container_entry(lua, [id, b"", b""], kind)?)?;
+    for row in state::containers(machine) {
+        table.push(container_entry(lua, [row.id, row.name, row.image], row.kind)?)?;
     }
     Ok(table)
 }

@@ -1,9 +1,10 @@
 //! Every Lua file of Debian's sysdig package runs in our host as it runs in stock sysdig: the same
 //! text, the same exit code, over captures that both read.
 //!
-//! A file that [`CASES`] does not name runs without arguments. What differs stands in [`EXCEPTIONS`]
+//! A file that `cases` does not name runs without arguments. What differs stands in [`EXCEPTIONS`]
 //! with its reason; a row that no longer differs fails the test.
 
+use crate::cases::{CASES, FOLDER, unordered};
 use crate::support::{Compare, capture, difference, run, same};
 use capture_tests::{data_dir, stock_sysdig};
 use std::collections::BTreeSet;
@@ -12,8 +13,6 @@ use std::process::Output;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Where Debian's package has them.
-const FOLDER: &str = "/usr/share/sysdig/chisels";
 /// How many files sysdig 0.29.3 has there.
 const FILES: usize = 102;
 
@@ -26,68 +25,6 @@ const CAPTURES: &[&str] = &[
     "interop-superset.scap",
     "interop-full.scap",
     "interop-container.scap",
-];
-
-/// Arguments of a chisel, words behind it, and how its output is compared.
-struct Case {
-    chisel: &'static str,
-    args: &'static [&'static str],
-    how: Compare,
-    /// Options for our side only.
-    ours: &'static [&'static str],
-}
-
-const fn case(chisel: &'static str, args: &'static [&'static str], how: Compare) -> Case {
-    Case { chisel, args, how, ours: &[] }
-}
-
-/// Runs besides the plain one. Chisels that need arguments have no plain one.
-const CASES: &[Case] = &[
-    case("around", &["out.scap", "evt.type=accept"], Compare::Exact),
-    case("around", &["out.scap", "evt.type=connect"], Compare::Exact),
-    case("echo_fds", &["disable_color"], Compare::Exact),
-    case("echo_fds", &["disable_color", "fd.type=ipv6"], Compare::Exact),
-    case("fdbytes_by", &["fd.directory"], Compare::Lines),
-    case("fdbytes_by", &["proc.name"], Compare::Lines),
-    case("fdcount_by", &["fd.type"], Compare::Lines),
-    case("fdcount_by", &["proc.name"], Compare::Lines),
-    case("fdtime_by", &["proc.name"], Compare::Lines),
-    case("fileslower", &["0"], Compare::Exact),
-    case("fileslower", &["x"], Compare::Exact),
-    case("netlower", &["0 disable_color"], Compare::Exact),
-    case("lsof", &["fd.type=ipv4"], Compare::Lines),
-    case("netstat", &["fd.type=ipv6"], Compare::Lines),
-    case("ps", &["proc.name=sshd"], Compare::Exact),
-    case("scallslower", &["0 disable_color"], Compare::Exact),
-    case("spectrogram", &["100"], Compare::Exact),
-    case("spy_ip", &["127.0.0.1"], Compare::Exact),
-    case("spy_ip", &["10.0.0.79"], Compare::Exact),
-    case("spy_port", &["80"], Compare::Exact),
-    case("spy_port", &["53", "evt.dir=<"], Compare::Exact),
-    case("subsecoffset", &["100"], Compare::Exact),
-    case(
-        "table_generator",
-        &[
-            "proc.name,fd.type Process,Type evt.rawarg.res Bytes 'evt.is_io=true and evt.failed=false' 10 bytes",
-        ],
-        Compare::Lines,
-    ),
-    case("tracers_2_statsd", &["127.0.0.1 8125"], Compare::Exact),
-    Case { chisel: "udp_extract", args: &[], how: Compare::Exact, ours: &["--lua-unsafe"] },
-    Case { chisel: "wsysdig_summary", args: &[], how: Compare::Words, ours: &["--lua-unsafe"] },
-];
-
-/// How the output of the plain run is compared, where that is not byte for byte.
-const UNORDERED: &[(&[&str], Compare)] = &[
-    (&["httptop", "list_login_shells", "lsof", "netstat", "spy_users"], Compare::Lines),
-    (
-        &["topcontainers_cpu", "topcontainers_error", "topcontainers_file", "topcontainers_net"],
-        Compare::Lines,
-    ),
-    (&["topconns", "topfiles_bytes", "topfiles_errors", "topfiles_time", "topports_server"], Compare::Top),
-    (&["topprocs_cpu", "topprocs_errors", "topprocs_file", "topprocs_net"], Compare::Top),
-    (&["topscalls", "topscalls_time"], Compare::Top),
-    (&["flame"], Compare::Words),
 ];
 
 const K8S_TUPLE: &str = "sysdig 0.29.3 reads the IPv4 tuple of this capture's messages shifted and prints addresses \
@@ -190,8 +127,7 @@ fn plan(files: &[String]) -> Vec<Run<'_>> {
         });
         // Libraries and views are refused before the capture is opened.
         let captures = if is_chisel { CAPTURES } else { &CAPTURES[..1] };
-        let how =
-            UNORDERED.iter().find(|(names, _)| names.contains(&&**file)).map_or(Compare::Exact, |row| row.1);
+        let how = unordered(file);
         for &capture in captures {
             runs.push(Run { chisel: file, args: &[], how, ours: &[], capture });
             for case in CASES.iter().filter(|case| case.chisel == file) {
@@ -228,7 +164,9 @@ fn both(wanted: &Run<'_>, stock: &Path) -> Outcome {
         let stdout = without(&output.stdout, folder.path().to_str().expect("is text"));
         (output, stdout)
     };
-    let (ours, our_text) = go(capture(), wanted.ours, &format!("{}.lua", wanted.chisel));
+    // Files in folders that are asked for come before built-in chisels of the same names.
+    let own = [&["--chisel-dir", FOLDER], wanted.ours].concat();
+    let (ours, our_text) = go(capture(), &own, wanted.chisel);
     let (stocks, stock_text) = go(stock, &[], wanted.chisel);
     let same_code = ours.status.code() == stocks.status.code();
     if same_code && our_text == stock_text {
