@@ -3,11 +3,20 @@
 
 mod around;
 mod bottlenecks;
+mod dns;
+mod dns_exchange;
+mod dns_message;
+mod dns_names;
+mod dns_summary;
 mod echo_fds;
+mod errors;
 mod fdcount_by;
+mod files;
 mod flame;
 mod flame_svg;
+mod follow;
 mod heat_maps;
+mod http;
 mod http_talk;
 mod httplog;
 mod iobytes;
@@ -17,6 +26,7 @@ mod lscontainers;
 mod memcachelog;
 mod proc_exec_time;
 mod shellshock_detect;
+mod slow;
 mod slower;
 mod spy_file;
 mod spy_peer;
@@ -25,6 +35,7 @@ mod state_lists;
 mod std_streams;
 mod top;
 mod top_rows;
+mod tree;
 mod udp_extract;
 
 use crate::api::{Chisel, Meta};
@@ -59,16 +70,23 @@ macro_rules! family {
 const FAMILIES: &[Family] = &[
     single!(around::Around),
     single!(bottlenecks::Bottlenecks),
+    single!(dns::Dns),
     single!(echo_fds::EchoFds),
+    single!(errors::Errors),
     single!(fdcount_by::FdCountBy),
+    single!(files::Files),
     single!(flame::Flame),
+    single!(follow::Follow),
+    single!(http::Http),
     single!(list_login_shells::ListLoginShells),
     single!(lscontainers::LsContainers),
     single!(memcachelog::MemcacheLog),
     single!(proc_exec_time::ProcExecTime),
     single!(shellshock_detect::ShellshockDetect),
+    single!(slow::Slow),
     single!(spy_file::SpyFile),
     single!(spy_users::SpyUsers),
+    single!(tree::Tree),
     single!(udp_extract::UdpExtract),
     family!(heat_maps),
     family!(httplog),

@@ -1,9 +1,11 @@
 //! What built-in chisels share: fields by name, lines of JSON, tables of totals, colours.
 
 pub(crate) mod colours;
+pub(crate) mod errno;
 pub(crate) mod export;
 pub(crate) mod fields;
 pub(crate) mod json;
+pub(crate) mod place;
 pub(crate) mod screen;
 pub(crate) mod totals;
 

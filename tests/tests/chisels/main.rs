@@ -6,4 +6,5 @@ mod hostile;
 mod matrix;
 mod native;
 mod recorded;
+mod stories;
 mod support;
