@@ -154,16 +154,16 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
         }
     }
-    for (name, example) in ENGINE_PAGES {
-        let page = crate::repo_root().join(name);
-        let text = engine_page(example)?;
-        if std::fs::read_to_string(&page).ok().as_deref() == Some(&text) {
+    for (name, package, example) in PAGES {
+        let file = crate::repo_root().join(name);
+        let text = page(package, example)?;
+        if std::fs::read_to_string(&file).ok().as_deref() == Some(&text) {
             continue;
         }
         if check {
             stale.push(name);
         } else {
-            std::fs::write(&page, text).with_context(|| format!("writing {}", page.display()))?;
+            std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
         }
     }
     if !stale.is_empty() {
@@ -172,22 +172,26 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Pages made from the rows of the fields, and the examples of the engine that print them.
-const ENGINE_PAGES: &[(&str, &str)] =
-    &[("docs/fields.md", "fields_reference"), ("docs/json-lines.schema.json", "json_schema")];
+/// Pages made from the rows of fields and from the chisels: the crates, and their examples that print
+/// them.
+const PAGES: &[(&str, &str, &str)] = &[
+    ("docs/fields.md", "capture-engine", "fields_reference"),
+    ("docs/json-lines.schema.json", "capture-engine", "json_schema"),
+    ("docs/chisels.md", "chisels", "chisels_reference"),
+];
 
-/// A page that the engine prints itself: this program must build without the engine, whose tables
-/// it makes.
-fn engine_page(example: &str) -> Result<String> {
+/// A page that a crate prints itself: this program must build without the engine, whose tables it
+/// makes.
+fn page(package: &str, example: &str) -> Result<String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let out = std::process::Command::new(cargo)
-        .args(["run", "-q", "-p", "capture-engine", "--example", example])
+        .args(["run", "-q", "-p", package, "--example", example])
         .current_dir(crate::repo_root())
         .stderr(std::process::Stdio::inherit())
         .output()
         .context("running cargo")?;
     if !out.status.success() {
-        bail!("the example {example} of capture-engine failed: {}", out.status);
+        bail!("the example {example} of {package} failed: {}", out.status);
     }
     String::from_utf8(out.stdout).with_context(|| format!("what the example {example} prints is no UTF-8"))
 }
