@@ -1,15 +1,15 @@
 //! The fields as the filter language sees them: names, types, constants, and on which event types
 //! they can have a value; and events as records that filters run on.
 
-use crate::fields::{self, CLASSES, Ctx, Field, Use};
+use crate::fields::{self, CLASSES, Ctx, Field, Use, subject};
 use crate::render::TextOptions;
 use crate::view::EventView;
-use capture_common::event_table::{EVENTS, FlagTable, ParamExtra};
+use capture_common::event_table::{EVENTS, FlagTable, ParamExtra, code};
 use capture_common::syscall_table::{AARCH64, PPM_SC_NAMES, X86_64};
 use capture_common::{EventCode, EventFlags, EventInfo, ParamInfo, ParamType};
 use filter_lang::{
     Arena, ArgRule, Arity, Catalogue, Constant, Cost, FieldDef, FieldId, FieldRef, FieldType, LookupError,
-    Record, TypeBounds, TypeSet, Value,
+    Record, Subject, TypeBounds, TypeSet, Value, Version,
 };
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -141,7 +141,8 @@ impl Catalogue for FieldCatalogue {
             fields::Getter::Value(_) if field.name.starts_with("evt.") => Cost::Header,
             fields::Getter::Value(_) => Cost::Stored,
         };
-        let def = FieldDef::new(field.name, ty).arity(arity).arg(field.arg).cost(cost);
+        let mut def = FieldDef::new(field.name, ty).arity(arity).arg(field.arg).cost(cost);
+        def.subject = subject::subject_of(field.name);
         if field.usage == Use::Format { def.print_only() } else { def }
     }
 
@@ -219,6 +220,10 @@ impl Catalogue for FieldCatalogue {
             }
             _ => None,
         }
+    }
+
+    fn subject_name(&self, subject: Subject) -> Option<Cow<'_, str>> {
+        subject::subject_name(subject).map(Cow::Borrowed)
     }
 
     fn type_name(&self, code: u16) -> Option<Cow<'_, str>> {
@@ -326,6 +331,22 @@ fn value_of<'a>(
     field.value(&Ctx { view, options, arg, places, arena }).unwrap_or(Value::None)
 }
 
+/// The version of an event's fd. Those of one type that have none are alike, but for exits that tell
+/// what they did not get.
+fn fd_version(view: &EventView<'_>) -> Option<u64> {
+    /// Of the fds themselves versions begin at 1.
+    const NONE: u64 = 0;
+    let (code, info) = (view.raw.code, view.info?);
+    view.applied.thread?;
+    match view.fd() {
+        // A connect that failed names what it tried to reach. Ends of a pipe share an entry, without number.
+        Some(fd) if code == code::SOCKET_CONNECT_X || fd.version == NONE => None,
+        Some(fd) => Some(fd.version),
+        None if !fields::is_about_fd(info) || !fields::tells_what_it_wanted(code) => Some(NONE),
+        None => None,
+    }
+}
+
 impl Record for ShownEvent<'_> {
     #[inline]
     fn field<'a>(&'a self, field_ref: &'a FieldRef, arena: &'a Arena) -> Value<'a> {
@@ -335,6 +356,11 @@ impl Record for ShownEvent<'_> {
     #[inline]
     fn event_type(&self) -> u16 {
         self.view.raw.code.0
+    }
+
+    #[inline]
+    fn version(&self, subject: Subject) -> Option<Version> {
+        self.view.version(subject)
     }
 }
 
@@ -351,6 +377,18 @@ impl Record for EventView<'_> {
     #[inline]
     fn event_type(&self) -> u16 {
         self.raw.code.0
+    }
+
+    #[inline]
+    fn version(&self, subject: Subject) -> Option<Version> {
+        match subject {
+            subject::PROCESS => {
+                let slot = self.applied.thread?;
+                Some(Version(self.machine.threads.version(), u64::from(slot.0)))
+            }
+            subject::FD => Some(Version(fd_version(self)?, u64::from(self.raw.code.0))),
+            _ => None,
+        }
     }
 }
 

@@ -232,6 +232,9 @@ impl Engine {
                 applied.fd_key = applied.fd_num;
             }
         }
+        if parsers::changes_processes(raw.code) {
+            self.machine.threads.touch();
+        }
         if let Some(parser) = parsers::parser_of(raw.code) {
             parser(&mut Ctx {
                 machine: &mut self.machine,
@@ -262,6 +265,7 @@ impl Engine {
         }
         if let Some((tid, reaper)) = self.deferred.thread.take() {
             parsers::process::end_thread(&mut self.machine, tid, reaper, self.last_ts_ns);
+            self.machine.threads.touch();
         }
         if self.machine.threads.may_be_heavy() {
             parsers::reparent::make_light(&mut self.machine);

@@ -151,6 +151,23 @@ pub enum Cost {
     Rendered,
 }
 
+/// A thing that many records are about, such as a process: number 0 to [`Subject::COUNT`] - 1, of the
+/// catalogue's choice.
+///
+/// Conditions on fields of one subject are evaluated once for each version of it that
+/// [`crate::Record::version`] tells, not once for each record.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Subject(pub u8);
+
+impl Subject {
+    /// How many subjects a catalogue may have.
+    pub const COUNT: usize = 4;
+
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0) % Subject::COUNT
+    }
+}
+
 /// A field's description.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
@@ -171,6 +188,8 @@ pub struct FieldDef<'c> {
     pub comparable: bool,
     /// What reading it costs.
     pub cost: Cost,
+    /// The subject that the value comes from, if nothing else decides it.
+    pub subject: Option<Subject>,
 }
 
 impl<'c> FieldDef<'c> {
@@ -186,6 +205,7 @@ impl<'c> FieldDef<'c> {
             transformable: true,
             comparable: true,
             cost: Cost::Stored,
+            subject: None,
         }
     }
 
@@ -225,6 +245,13 @@ impl<'c> FieldDef<'c> {
     #[must_use]
     pub const fn no_val(mut self) -> FieldDef<'c> {
         self.comparable = false;
+        self
+    }
+
+    /// Decided by this subject alone.
+    #[must_use]
+    pub const fn subject(mut self, subject: Subject) -> FieldDef<'c> {
+        self.subject = Some(subject);
         self
     }
 
@@ -348,6 +375,12 @@ pub trait Catalogue {
     /// type says nothing about it.
     fn equality(&self, field: &FieldRef, value: &Constant) -> Option<TypeBounds> {
         let _ = (field, value);
+        None
+    }
+
+    /// A name for a subject, for explanations.
+    fn subject_name(&self, subject: Subject) -> Option<Cow<'_, str>> {
+        let _ = subject;
         None
     }
 

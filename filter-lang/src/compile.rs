@@ -1,12 +1,14 @@
 //! Compilation: the simplified tree becomes a graph in which every distinct condition and operand is
-//! one node, constants are ready to compare, and cheap parts come first.
+//! one node, constants are ready to compare, and cheap parts come first. What one subject decides is
+//! put together, to be evaluated once for each state of that subject.
 
 use crate::analyse;
 use crate::ast::Op;
-use crate::catalogue::{Arity, Catalogue, Constant, Cost, FieldRef};
+use crate::catalogue::{Arity, Catalogue, Constant, Cost, FieldRef, Subject};
 use crate::error::{ErrorKind, FilterError};
 use crate::explain;
 use crate::matcher::Matcher;
+use crate::recall::{self, Depends};
 use crate::transform::Transform;
 use crate::type_set::{TypeBounds, TypeSet};
 use crate::typed::{CallArg, Node, OperandId, OperandKind, OperandNode, Test, TestRhs};
@@ -20,6 +22,10 @@ pub(crate) type InstrId = usize;
 /// A compiled filter.
 #[derive(Debug)]
 pub(crate) struct Program {
+    /// Its own number, by which kept results are found to be its.
+    pub(crate) id: u64,
+    /// Subjects of which it keeps results.
+    pub(crate) subjects: Vec<Subject>,
     pub(crate) instrs: Vec<Instr>,
     pub(crate) operands: Vec<Source>,
     pub(crate) root: InstrId,
@@ -54,6 +60,12 @@ pub(crate) enum InstrKind {
     Or(Box<[InstrId]>),
     Not(InstrId),
     ExactlyOne(Box<[InstrId]>),
+    /// Decided by the state of a subject: its result of this number is kept.
+    Recall {
+        subject: Subject,
+        bit: u32,
+        inner: InstrId,
+    },
     Match {
         operand: OperandId,
         quantifier: Quantifier,
@@ -108,11 +120,14 @@ pub(crate) fn compile(
         catalogue,
         operands,
         instrs: Vec::new(),
+        depends: Vec::new(),
         uses: Vec::new(),
+        kept: [0; Subject::COUNT],
         tests: HashMap::new(),
         groups: HashMap::new(),
     };
     let (root, bounds) = compiler.lower(root)?;
+    let root = compiler.recalled(root);
     compiler.uses[root] += 1;
     Ok(compiler.finish(root, bounds))
 }
@@ -126,13 +141,19 @@ enum GroupKey {
     Or(Vec<InstrId>),
     Not(InstrId),
     ExactlyOne(Vec<InstrId>),
+    Recall(InstrId),
+    OnTypes(TypeSet, InstrId),
 }
 
 struct Compiler<'c> {
     catalogue: &'c dyn Catalogue,
     operands: &'c [OperandNode],
     instrs: Vec<Instr>,
+    /// What each instruction depends on.
+    depends: Vec<Depends>,
     uses: Vec<u32>,
+    /// How many results of each subject are kept.
+    kept: [u32; Subject::COUNT],
     /// Tests seen, by fingerprint.
     tests: HashMap<u64, Vec<(Test, InstrId)>>,
     groups: HashMap<GroupKey, InstrId>,
@@ -152,12 +173,15 @@ impl Compiler<'_> {
             Node::And(parts) => {
                 let lowered = self.parts(parts)?;
                 let bounds = lowered.iter().fold(TypeBounds::ALWAYS, |all, part| all.and(&part.1));
-                (GroupKey::And(self.ordered(lowered)), bounds)
+                (GroupKey::And(self.ordered(lowered, GroupKey::And)), bounds)
             }
             Node::Or(parts) => {
                 let lowered = self.parts(parts)?;
                 let bounds = lowered.iter().fold(TypeBounds::NEVER, |all, part| all.or(&part.1));
-                (GroupKey::Or(self.ordered(lowered)), bounds)
+                let may: HashMap<InstrId, TypeSet> =
+                    lowered.iter().map(|part| (part.0, part.1.may)).collect();
+                let ids = self.ordered(lowered, GroupKey::Or);
+                (GroupKey::Or(ids.into_iter().map(|id| self.on_types(id, may.get(&id))).collect()), bounds)
             }
             Node::ExactlyOne(parts) => {
                 let lowered = self.parts(parts)?;
@@ -172,16 +196,76 @@ impl Compiler<'_> {
         Ok((self.group(key), bounds))
     }
 
+    /// A part of an `or`, with a look at the event's type first where that can spare it.
+    fn on_types(&mut self, id: InstrId, may: Option<&TypeSet>) -> InstrId {
+        /// Costs from which the look is worth it.
+        const WORTH_COST: u32 = 4;
+        match may {
+            // What one subject decides has its result kept as a whole, further up.
+            Some(may)
+                if !may.is_all()
+                    && self.depends[id] == Depends::Record
+                    && self.instrs[id].cost >= WORTH_COST
+                    && !matches!(self.instrs[id].kind, InstrKind::Guarded { .. }) =>
+            {
+                self.group(GroupKey::OnTypes(*may, id))
+            }
+            _ => id,
+        }
+    }
+
     fn parts(&mut self, parts: &[Node]) -> Result<Vec<(InstrId, TypeBounds)>, Box<FilterError>> {
         parts.iter().map(|part| self.lower(part)).collect()
     }
 
-    /// Cheap parts first; the sort is stable, so equal costs keep the author's order.
-    fn ordered(&self, parts: Vec<(InstrId, TypeBounds)>) -> Vec<InstrId> {
+    /// Cheap parts first; the sort is stable, so equal costs keep the author's order. Where the parts
+    /// depend on different things, those of one subject become one part, of the same kind.
+    fn ordered(
+        &mut self,
+        parts: Vec<(InstrId, TypeBounds)>,
+        kind: fn(Vec<InstrId>) -> GroupKey,
+    ) -> Vec<InstrId> {
         let mut ids: Vec<InstrId> = parts.into_iter().map(|part| part.0).collect();
+        self.sort(&mut ids);
+        if self.joint(&ids) != Depends::Record {
+            return ids;
+        }
+        for subject in (0..Subject::COUNT as u8).map(Subject) {
+            let (own, others): (Vec<_>, Vec<_>) =
+                ids.iter().partition(|&&id| self.depends[id] == Depends::On(subject));
+            let one = match own.as_slice() {
+                [] => continue,
+                [one] => *one,
+                _ => self.group(kind(own)),
+            };
+            ids = others;
+            ids.push(self.recalled(one));
+        }
+        self.sort(&mut ids);
+        ids
+    }
+
+    fn sort(&self, ids: &mut Vec<InstrId>) {
         ids.sort_by_key(|&id| self.instrs[id].cost);
         ids.dedup();
-        ids
+    }
+
+    fn joint(&self, ids: &[InstrId]) -> Depends {
+        ids.iter().fold(Depends::Nothing, |all, &id| all.join(self.depends[id]))
+    }
+
+    /// A condition that one subject decides, with its result kept; other conditions, cheap ones and
+    /// those beyond the number of results that can be kept stay as they are.
+    fn recalled(&mut self, id: InstrId) -> InstrId {
+        match self.depends[id] {
+            Depends::On(subject)
+                if self.instrs[id].cost >= recall::WORTH_COST
+                    && self.kept[subject.index()] < recall::RESULTS_MAX =>
+            {
+                self.group(GroupKey::Recall(id))
+            }
+            _ => id,
+        }
     }
 
     fn group(&mut self, key: GroupKey) -> InstrId {
@@ -198,22 +282,40 @@ impl Compiler<'_> {
             GroupKey::And(ids) => (InstrKind::And(ids.as_slice().into()), total(ids)),
             GroupKey::Or(ids) => (InstrKind::Or(ids.as_slice().into()), total(ids)),
             GroupKey::ExactlyOne(ids) => (InstrKind::ExactlyOne(ids.as_slice().into()), total(ids)),
-        };
-        if let InstrKind::And(ids) | InstrKind::Or(ids) | InstrKind::ExactlyOne(ids) = &kind {
-            for &id in ids {
-                self.uses[id] += 1;
+            GroupKey::OnTypes(may, inner) => {
+                let bounds = Box::new(TypeBounds::at_most(*may));
+                (InstrKind::Guarded { bounds, test: *inner }, self.instrs[*inner].cost)
             }
+            GroupKey::Recall(inner) => {
+                let Depends::On(subject) = self.depends[*inner] else { return *inner };
+                let bit = self.kept[subject.index()];
+                self.kept[subject.index()] += 1;
+                (InstrKind::Recall { subject, bit, inner: *inner }, recall::ASK_COST)
+            }
+        };
+        let parts: &[InstrId] = match &kind {
+            InstrKind::And(ids) | InstrKind::Or(ids) | InstrKind::ExactlyOne(ids) => ids,
+            InstrKind::Not(inner)
+            | InstrKind::Recall { inner, .. }
+            | InstrKind::Guarded { test: inner, .. } => std::slice::from_ref(inner),
+            _ => &[],
+        };
+        for &id in parts {
+            self.uses[id] += 1;
         }
-        if let InstrKind::Not(inner) = kind {
-            self.uses[inner] += 1;
-        }
-        let id = self.push(kind, cost, String::new());
+        // Above a kept result everything depends on the record.
+        let depends = match kind {
+            InstrKind::Recall { .. } | InstrKind::Types(_) | InstrKind::Guarded { .. } => Depends::Record,
+            _ => self.joint(parts),
+        };
+        let id = self.push(kind, cost, depends, String::new());
         self.groups.insert(key, id);
         id
     }
 
-    fn push(&mut self, kind: InstrKind, cost: u32, label: String) -> InstrId {
+    fn push(&mut self, kind: InstrKind, cost: u32, depends: Depends, label: String) -> InstrId {
         self.instrs.push(Instr { kind, memo_slot: None, cost, label });
+        self.depends.push(depends);
         self.uses.push(0);
         self.instrs.len() - 1
     }
@@ -230,8 +332,10 @@ impl Compiler<'_> {
             return Ok((*id, bounds));
         }
         let node = &self.operands[test.operand];
+        let mut depends = node.depends;
         let (kind, cost) = match test.rhs {
             TestRhs::Operand(right) => {
+                depends = depends.join(self.operands[right].depends);
                 let cost = self.read_cost(test.operand) + self.read_cost(right) + 2;
                 (InstrKind::Compare { left: test.operand, right, op: test.op }, cost)
             }
@@ -248,10 +352,11 @@ impl Compiler<'_> {
                 (InstrKind::Match { operand: test.operand, quantifier, matcher }, cost)
             }
         };
-        let mut id = self.push(kind, cost, explain::test_label(test, self.operands));
+        let mut id = self.push(kind, cost, depends, explain::test_label(test, self.operands));
         if !bounds.must.is_empty() {
             self.uses[id] += 1;
-            id = self.push(InstrKind::Guarded { bounds: Box::new(bounds), test: id }, 1, String::new());
+            let kind = InstrKind::Guarded { bounds: Box::new(bounds), test: id };
+            id = self.push(kind, 1, Depends::Record, String::new());
         }
         self.tests.entry(key).or_default().push((test.clone(), id));
         Ok((id, bounds))
@@ -304,7 +409,10 @@ impl Compiler<'_> {
             Source { kind: source_kind(&node.kind), value_slot: keep.then(|| value_slots - 1) }
         });
         let operands = operands.collect();
-        Program { instrs: self.instrs, operands, root, bounds, memo_slots, value_slots }
+        let subjects = (0..Subject::COUNT as u8).map(Subject);
+        let subjects = subjects.filter(|subject| self.kept[subject.index()] > 0).collect();
+        let id = recall::program_id();
+        Program { id, subjects, instrs: self.instrs, operands, root, bounds, memo_slots, value_slots }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::compile::{InstrId, InstrKind, Program, Quantifier, SourceArg, SourceK
 use crate::glob::glob_matches;
 use crate::matcher::{Matcher, ordered};
 use crate::path_set::path_covers;
+use crate::recall::Recall;
 use crate::transform::Call;
 use crate::typed::OperandId;
 use crate::value::{Arena, Record, Scratch, Value};
@@ -25,10 +26,11 @@ pub(crate) fn matches<R: Record + ?Sized>(program: &Program, record: &R, scratch
 
 fn run<R: Record + ?Sized>(program: &Program, record: &R, event_type: u16, scratch: &mut Scratch) -> bool {
     scratch.arena.reset();
-    let arena = &scratch.arena;
+    scratch.recall.begin(program.id, &program.subjects);
+    let Scratch { arena, recall } = &*scratch;
     let values = empty_slots(arena, program.value_slots);
     let memos = empty_slots(arena, program.memo_slots);
-    Evaluation { program, record, event_type, arena, values, memos }.instr(program.root)
+    Evaluation { program, record, event_type, arena, recall, values, memos }.instr(program.root)
 }
 
 /// Slots for this event. A filter without shared parts touches no memory for them.
@@ -41,6 +43,7 @@ struct Evaluation<'a, R: Record + ?Sized> {
     record: &'a R,
     event_type: u16,
     arena: &'a Arena,
+    recall: &'a Recall,
     values: &'a [Cell<Option<Value<'a>>>],
     memos: &'a [Cell<Option<bool>>],
 }
@@ -74,6 +77,10 @@ impl<'a, R: Record + ?Sized> Evaluation<'a, R> {
             InstrKind::ExactlyOne(parts) => {
                 parts.iter().filter(|&&part| self.instr(part)).take(2).count() == 1
             }
+            InstrKind::Recall { subject, bit, inner } => match self.record.version(*subject) {
+                Some(version) => self.recall.get_or(*subject, version, *bit, || self.instr(*inner)),
+                None => self.instr(*inner),
+            },
             InstrKind::Match { operand, quantifier, matcher } => {
                 judge(self.value(*operand), *quantifier, matcher)
             }

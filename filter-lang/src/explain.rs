@@ -6,6 +6,7 @@ use crate::catalogue::{Arity, Catalogue, Constant};
 use crate::compile::{InstrId, InstrKind, Program};
 use crate::type_set::TypeSet;
 use crate::typed::{OperandKind, OperandNode, Test, TestRhs};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Most constants and type names that are spelled out.
@@ -57,6 +58,9 @@ impl Printer<'_> {
         let (text, parts): (String, &[InstrId]) = match &instr.kind {
             InstrKind::Const(value) => (value.to_string(), &[]),
             InstrKind::Types(set) => (format!("event type is {}", type_list(set, self.catalogue)), &[]),
+            InstrKind::Guarded { bounds, test } if bounds.must.is_empty() => {
+                (format!("on {} only", type_list(&bounds.may, self.catalogue)), std::slice::from_ref(test))
+            }
             InstrKind::Guarded { bounds, test } => {
                 let unsure = bounds.may.and(&bounds.must.complement());
                 let unsure = type_list(&unsure, self.catalogue);
@@ -66,6 +70,10 @@ impl Printer<'_> {
             InstrKind::Or(parts) => ("or".to_owned(), parts),
             InstrKind::Not(inner) => ("not".to_owned(), std::slice::from_ref(inner)),
             InstrKind::ExactlyOne(parts) => ("exactly one of".to_owned(), parts),
+            InstrKind::Recall { subject, inner, .. } => {
+                let subject = self.catalogue.subject_name(*subject).unwrap_or(Cow::Borrowed("subject"));
+                (format!("once per state of the {subject}"), std::slice::from_ref(inner))
+            }
             InstrKind::Match { .. } | InstrKind::Compare { .. } => (instr.label.clone(), &[]),
         };
         let shared = if instr.memo_slot.is_some() { ", evaluated once" } else { "" };

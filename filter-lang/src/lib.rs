@@ -21,6 +21,7 @@ mod near;
 mod operators;
 mod parse;
 mod path_set;
+mod recall;
 mod requirements;
 mod resolve;
 mod rules_file;
@@ -35,6 +36,7 @@ mod value;
 pub use ast::{Arg, Check, Expr, Item, Modifier, OPERATORS, Op, Operand, Rhs, Span, Text};
 pub use catalogue::{
     ArgRule, Arity, Catalogue, Constant, Cost, FieldDef, FieldId, FieldRef, FieldType, LookupError, Network,
+    Subject,
 };
 pub use error::{ErrorKind, FilterError, Origin, Warning};
 pub use filter::{Filter, Options};
@@ -46,4 +48,4 @@ pub use requirements::Requirement;
 pub use rules_file::LibraryError;
 pub use services::{SERVICES, port_of};
 pub use type_set::{TypeBounds, TypeSet};
-pub use value::{Arena, ArenaBytes, Record, Scratch, Value};
+pub use value::{Arena, ArenaBytes, Record, Scratch, Value, Version};

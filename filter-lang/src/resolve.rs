@@ -5,6 +5,7 @@ use crate::ast::{Arg, Operand, Span};
 use crate::catalogue::{ArgRule, Arity, Catalogue, Cost, FieldId, FieldRef, FieldType, LookupError};
 use crate::error::{ErrorKind, FilterError};
 use crate::near::near_names;
+use crate::recall::Depends;
 use crate::transform::{self, ArgKind, Transform};
 use crate::typed::{CallArg, OperandId, OperandKind, OperandNode};
 use std::collections::HashMap;
@@ -86,6 +87,7 @@ impl<'c> Operands<'c> {
             ty: def.ty,
             arity: def.arity,
             cost: def.cost,
+            depends: def.subject.map_or(Depends::Record, Depends::On),
             comparable: def.comparable,
             transformable: def.transformable,
             text,
@@ -188,17 +190,30 @@ impl<'c> Operands<'c> {
         if let Some(index) = index {
             text.push_str(&format!("[{index}]"));
         }
+        let depends = self.depends_on(&checked);
         let kind = OperandKind::Call { transform: row, args: checked, index: index.map(Box::from) };
         let node = OperandNode {
             kind,
             ty,
             arity,
             cost: Cost::Rendered,
+            depends,
             text,
             comparable: true,
             transformable: true,
         };
         Ok(self.intern(node))
+    }
+
+    /// What a call's result depends on: what its arguments do.
+    fn depends_on(&self, args: &[CallArg]) -> Depends {
+        args.iter().fold(Depends::Nothing, |all, arg| {
+            all.join(match arg {
+                CallArg::Operand(id) => self.nodes[*id].depends,
+                CallArg::Text(_) => Depends::Nothing,
+                CallArg::List(items) => self.depends_on(items),
+            })
+        })
     }
 
     fn call_arg(

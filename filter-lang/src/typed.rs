@@ -4,6 +4,7 @@
 use crate::ast::{Op, Span};
 use crate::catalogue::{Arity, Constant, Cost, FieldRef, FieldType};
 use crate::error::Origin;
+use crate::recall::Depends;
 use crate::transform::Transform;
 
 /// Index of an operand in [`Typed::operands`].
@@ -47,6 +48,7 @@ pub(crate) struct OperandNode {
     pub(crate) ty: FieldType,
     pub(crate) arity: Arity,
     pub(crate) cost: Cost,
+    pub(crate) depends: Depends,
     /// As printed; two operands with the same text are the same operand.
     pub(crate) text: String,
     pub(crate) comparable: bool,

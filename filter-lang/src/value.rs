@@ -3,7 +3,8 @@
 //! Reading is borrowing. A record hands out slices of itself, or renders into the [`Arena`] that the
 //! evaluator empties before each event; after a short warm-up neither allocates.
 
-use crate::catalogue::FieldRef;
+use crate::catalogue::{FieldRef, Subject};
+use crate::recall::Recall;
 use bumpalo::Bump;
 use std::fmt;
 use std::net::IpAddr;
@@ -81,6 +82,11 @@ impl<'a> Value<'a> {
     }
 }
 
+/// The state of a subject: which one it is, how often it has changed, and what else of a record its
+/// fields look at (its type, say); in any encoding that never comes again with another meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Version(pub u64, pub u64);
+
 /// Something a filter is evaluated on.
 pub trait Record {
     /// The field's value, borrowed from the record or rendered into the arena.
@@ -88,6 +94,14 @@ pub trait Record {
 
     /// The event's type code, as in the catalogue's [`crate::TypeBounds`].
     fn event_type(&self) -> u16;
+
+    /// The version of the subject that this record is about: on records with equal versions every field
+    /// of the subject has the same value. `None` where that cannot be said; its
+    /// fields are then read from the record.
+    fn version(&self, subject: Subject) -> Option<Version> {
+        let _ = subject;
+        None
+    }
 }
 
 /// Memory for values that exist nowhere and must be rendered; emptied before each event.
@@ -185,10 +199,11 @@ impl fmt::Write for ArenaBytes<'_> {
     }
 }
 
-/// Working memory of an evaluation; make one per thread and keep it.
+/// Working memory of an evaluation; make one per thread and filter, and keep it.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) arena: Arena,
+    pub(crate) recall: Recall,
 }
 
 impl Scratch {

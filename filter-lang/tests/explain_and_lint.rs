@@ -70,11 +70,12 @@ fn explanation() {
          field:       evt.type (one of a fixed set of names)\n\
          field:       fd.name (text)\n\
          evaluated:\n  \
-           and  [cost 76]\n    \
+           and  [cost 19]\n    \
              event type is open >, open <  [cost 1]\n    \
-             proc.name in ('a', 'b', 'c')  [cost 9]\n    \
-             not  [cost 65]\n      \
-               fd.name regex '/etc/.*'  [cost 65]\n"
+             once per state of the fd  [cost 8]\n      \
+               not  [cost 65]\n        \
+                 fd.name regex '/etc/.*'  [cost 65]\n    \
+             proc.name in ('a', 'b', 'c')  [cost 9]\n"
     );
 }
 

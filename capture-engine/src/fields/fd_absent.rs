@@ -57,6 +57,11 @@ const MAKES: &[(EventCode, FdType)] = &[
     (code::SYSCALL_INOTIFY_INIT1_E, FdType::Inotify),
 ];
 
+/// Whether events of this type, where they have no fd, tell what they were to open or reach.
+pub(crate) fn tells_what_it_wanted(event: EventCode) -> bool {
+    WANTED.iter().any(|row| row.0 == event)
+}
+
 /// Appends the name of what an exit's call was to open or reach; empty for other calls, no value
 /// on enters.
 pub(super) fn push_name(c: &Ctx<'_>, out: &mut Vec<u8>) -> bool {

@@ -21,6 +21,7 @@ mod k8s;
 mod mesos;
 mod proc;
 mod proc_ancestors;
+pub(crate) mod subject;
 mod syslog;
 mod thread;
 mod thread_cpu;
@@ -32,6 +33,7 @@ pub use category::category_name;
 pub use event::flags_of;
 pub(crate) use fd::is_about_fd;
 pub use fd::type_name as fd_type_name;
+pub(crate) use fd_absent::tells_what_it_wanted;
 
 use crate::catalogue::ParamPlaces;
 use crate::render::TextOptions;

@@ -40,10 +40,7 @@ enum CloseOnExec {
 }
 
 fn close_enter(ctx: &mut Ctx<'_>) {
-    let tid = ctx.raw.tid;
-    if let Some(fd) = ctx.fd_mut() {
-        fd.closing_tid = tid;
-    }
+    ctx.mark_closing(ctx.raw.tid);
 }
 
 fn close_exit(ctx: &mut Ctx<'_>) {
@@ -57,8 +54,8 @@ fn close_exit(ctx: &mut Ctx<'_>) {
         ctx.remove_fd_later(CANCELLED_KEY, CANCELLED_KEY);
     } else if !ctx.failed() {
         ctx.remove_fd_later(fd, fd);
-    } else if let Some(entry) = ctx.fd_mut() {
-        entry.closing_tid = -1;
+    } else {
+        ctx.mark_closing(-1);
     }
 }
 

@@ -73,6 +73,32 @@ static PARSERS: [Option<Parser>; EVENTS.len()] = table(&[
     cgroup_moves::ROWS,
 ]);
 
+/// Whether events of this type may change what is known of processes, users and containers, beyond
+/// what every call changes (times, counts, memory).
+#[inline]
+pub(crate) fn changes_processes(code: EventCode) -> bool {
+    CHANGES_PROCESSES.get(usize::from(code.0)).is_some_and(|&changes| changes)
+}
+
+static CHANGES_PROCESSES: [bool; EVENTS.len()] = {
+    let parsers = table(&[
+        process::ROWS,
+        exec::ROWS,
+        task::ROWS,
+        iterated::ROWS,
+        credentials::ROWS,
+        directories::ROWS,
+        containers::ROWS,
+    ]);
+    let mut all = [false; EVENTS.len()];
+    let mut code = 0;
+    while code < all.len() {
+        all[code] = parsers[code].is_some();
+        code += 1;
+    }
+    all
+};
+
 const fn table(families: &[&[Row]]) -> [Option<Parser>; EVENTS.len()] {
     let mut all: [Option<Parser>; EVENTS.len()] = [None; EVENTS.len()];
     let mut f = 0;
@@ -124,6 +150,14 @@ impl<'c> Ctx<'c> {
     pub(crate) fn fd_mut(&mut self) -> Option<&mut FdInfo> {
         let (owner, key) = (self.applied.fd_owner?, self.applied.fd_key);
         self.machine.threads.at_mut(owner)?.fds.get_mut(key)
+    }
+
+    /// Notes which thread is closing the fd that the event is about, -1 for none.
+    pub(crate) fn mark_closing(&mut self, tid: i64) {
+        let (key, owner) = (self.applied.fd_key, self.applied.fd_owner);
+        if let Some(owner) = owner.and_then(|slot| self.machine.threads.at_mut(slot)) {
+            owner.fds.mark_closing(key, tid);
+        }
     }
 
     /// The fd that the event is about.

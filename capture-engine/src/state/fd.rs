@@ -34,6 +34,8 @@ pub struct FdInfo {
     pub closing_tid: i64,
     /// What the budget of the tables was charged for it.
     pub(crate) charged_bytes: u32,
+    /// Number of its last change; 0 while it stands in no table, or was added to two at once.
+    pub(crate) version: u64,
 }
 
 /// Which side of a connection a socket is.
@@ -121,6 +123,7 @@ impl FdInfo {
             sock: SocketInfo::default(),
             closing_tid: -1,
             charged_bytes: 0,
+            version: 0,
         }
     }
 

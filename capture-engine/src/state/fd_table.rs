@@ -5,9 +5,10 @@
 //! [`FdBudget`], so that no input makes them grow without bound.
 //!
 //! Invariant: what a table holds is charged to the budget, each array and slot of each copy and each entry
-//! once, and given back when it goes.
+//! once, and given back when it goes. Entries with the same version are the same in all that shows.
 
 use super::fd::FdInfo;
+use super::version;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -36,13 +37,16 @@ struct Account {
     limit_bytes: usize,
     used_bytes: AtomicUsize,
     forgotten: AtomicU64,
+    /// Number of the last change of an entry.
+    version: AtomicU64,
 }
 
 impl FdBudget {
     /// A budget of so many bytes.
     pub fn new(limit_bytes: usize) -> Self {
         let (used_bytes, forgotten) = (AtomicUsize::new(0), AtomicU64::new(0));
-        FdBudget(Arc::new(Account { limit_bytes, used_bytes, forgotten }))
+        let version = AtomicU64::new(version::first_of_range());
+        FdBudget(Arc::new(Account { limit_bytes, used_bytes, forgotten, version }))
     }
 
     /// Bytes in use.
@@ -65,6 +69,11 @@ impl FdBudget {
 
     fn release(&self, bytes: usize) {
         self.0.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The version of an entry that changes.
+    fn next_version(&self) -> u64 {
+        self.0.version.fetch_add(1, Ordering::Relaxed)
     }
 
     fn forget(&self, entries: usize) {
@@ -115,7 +124,22 @@ impl FdTable {
     #[inline]
     pub(crate) fn get_mut(&mut self, fd: i64) -> Option<&mut FdInfo> {
         self.get(fd)?;
-        self.own()?.get_mut(fd)
+        let entries = self.own()?;
+        let version = entries.budget.next_version();
+        let own = entries.own(fd)?;
+        own.version = version;
+        Some(own)
+    }
+
+    /// Notes which thread is closing an entry, -1 for none: nothing that shows.
+    #[inline]
+    pub(crate) fn mark_closing(&mut self, fd: i64, tid: i64) {
+        if self.get(fd).is_some_and(|entry| entry.closing_tid != tid)
+            && let Some(entries) = self.own()
+            && let Some(entry) = entries.own(fd)
+        {
+            entry.closing_tid = tid;
+        }
     }
 
     /// Sets an entry, returning the one it replaced.
@@ -135,6 +159,7 @@ impl FdTable {
         let entries = self.own().ok_or(Full)?;
         if let Some(own) = Arc::get_mut(&mut info) {
             own.charged_bytes = cost as u32;
+            own.version = budget.next_version();
             budget.charge(cost);
         }
         Ok(entries.insert(fd, info))
@@ -248,8 +273,9 @@ impl Entries {
         }
     }
 
+    /// The entry for this table alone.
     #[inline]
-    fn get_mut(&mut self, fd: i64) -> Option<&mut FdInfo> {
+    fn own(&mut self, fd: i64) -> Option<&mut FdInfo> {
         let entry = match dense_index(fd) {
             Some(at) => self.dense.get_mut(at)?.as_mut()?,
             None => self.sparse.get_mut(&fd)?,

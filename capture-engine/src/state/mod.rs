@@ -20,6 +20,7 @@ pub mod thread;
 pub mod thread_table;
 pub mod tuples;
 pub mod users;
+pub(crate) mod version;
 
 use std::sync::Arc;
 

@@ -2,13 +2,16 @@
 //!
 //! Invariant: every tid in the index points to an occupied slot whose thread has that tid, and
 //! no more than the limit are held. Who adds one to a full table makes room first:
-//! `ThreadTable::idlest`.
+//! `ThreadTable::idlest`. The version changes with the threads and with all that is known of them but
+//! what every call changes (times, counts, memory); whoever changes such a thing in place says so:
+//! `ThreadTable::touch`.
 //!
 //! Memory has a limit, too. Threads share most of their text, so what they take is not known from
 //! moment to moment: everything that is added raises an upper bound, and where that passes the limit the
 //! threads are measured, at the next event at the latest.
 
 use super::thread::{Thread, thread_flags};
+use super::version;
 use rustc_hash::FxHashMap;
 
 /// Where a thread stands in the table. Valid until the next event is applied.
@@ -29,6 +32,7 @@ pub struct ThreadTable {
     hand: usize,
     /// The last thread looked up: events of one thread come in runs.
     last: (i64, u32),
+    version: u64,
 }
 
 impl ThreadTable {
@@ -43,7 +47,20 @@ impl ThreadTable {
             bound_bytes: 0,
             hand: 0,
             last: (i64::MIN, 0),
+            version: version::first_of_range(),
         }
+    }
+
+    /// A number that stays as long as nothing changes in what is known of the processes.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Something changes in what is known of the processes.
+    #[inline]
+    pub(crate) fn touch(&mut self) {
+        self.version += 1;
     }
 
     /// Number of threads.
@@ -158,6 +175,7 @@ impl ThreadTable {
     }
 
     pub(crate) fn for_each_mut(&mut self, mut f: impl FnMut(&mut Thread)) {
+        self.touch();
         self.slots.iter_mut().filter_map(|t| t.as_deref_mut()).for_each(&mut f);
     }
 
@@ -165,6 +183,7 @@ impl ThreadTable {
     pub(crate) fn insert(&mut self, thread: Thread) -> Option<ThreadSlot> {
         let tid = thread.tid;
         self.charge(thread.cost_bytes(false));
+        self.touch();
         if let Some(slot) = self.slot(tid) {
             self.slots[slot.0 as usize] = Some(Box::new(thread));
             return Some(slot);
@@ -189,6 +208,7 @@ impl ThreadTable {
     /// Removes a thread.
     pub(crate) fn remove(&mut self, tid: i64) -> Option<Box<Thread>> {
         let slot = self.index.remove(&tid)?;
+        self.touch();
         if self.last.0 == tid {
             self.last = (i64::MIN, 0);
         }

@@ -3,10 +3,11 @@
 
 use filter_lang::{
     Arena, ArgRule, Arity, Catalogue, Constant, Cost, FieldDef, FieldId, FieldRef, FieldType, Filter,
-    LookupError, Options, Record, Scratch, TypeBounds, TypeSet, Value,
+    LookupError, Options, Record, Scratch, Subject, TypeBounds, TypeSet, Value, Version,
 };
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 /// Name, type, arity, argument rule, cost.
@@ -197,6 +198,9 @@ pub const ARGS: &[&str] = &[
 /// A catalogue over a field table.
 pub struct Fields;
 
+/// Fields with these prefixes are decided by subjects: by process and by fd.
+const SUBJECTS: &[&str] = &["proc.", "fd."];
+
 impl Catalogue for Fields {
     fn lookup(&self, name: &str, arg: Option<&str>) -> Result<FieldId, LookupError> {
         let at = FIELDS.iter().position(|row| row.0 == name).ok_or(LookupError::Unknown)?;
@@ -221,7 +225,15 @@ impl Catalogue for Fields {
     fn def(&self, field: &FieldRef) -> FieldDef<'_> {
         let (name, ty, arity, arg, cost) = FIELDS[field.id.0 as usize];
         let arity = if arity == Arity::Any && field.arg.is_some() { Arity::One } else { arity };
-        FieldDef::new(name, ty).arity(arity).arg(arg).cost(cost)
+        let subject = SUBJECTS.iter().position(|prefix| name.starts_with(prefix));
+        let subject = subject.map(|at| Subject(u8::try_from(at).expect("a short table")));
+        let mut def = FieldDef::new(name, ty).arity(arity).arg(arg).cost(cost);
+        def.subject = subject;
+        def
+    }
+
+    fn subject_name(&self, subject: Subject) -> Option<Cow<'_, str>> {
+        SUBJECTS.get(usize::from(subject.0)).map(|prefix| Cow::Borrowed(prefix.trim_end_matches('.')))
     }
 
     fn names(&self) -> Box<dyn Iterator<Item = Cow<'_, str>> + '_> {
@@ -370,6 +382,16 @@ impl Event {
         self.values.insert(field.to_owned(), value.into());
         self
     }
+
+    /// The same event by the process of another one.
+    pub fn by_process_of(&self, other: &Event) -> Event {
+        let is_own = |field: &&String| field.starts_with("proc.");
+        let mut mixed = self.clone();
+        mixed.values.retain(|field, _| !is_own(&field));
+        let own = other.values.iter().filter(|(field, _)| is_own(field));
+        mixed.values.extend(own.map(|(field, value)| (field.clone(), value.clone())));
+        mixed
+    }
 }
 
 impl Record for Event {
@@ -384,6 +406,16 @@ impl Record for Event {
 
     fn event_type(&self) -> u16 {
         self.code
+    }
+
+    fn version(&self, subject: Subject) -> Option<Version> {
+        let prefix = SUBJECTS[usize::from(subject.0)];
+        let mut hasher = DefaultHasher::new();
+        for (field, value) in self.values.iter().filter(|(field, _)| field.starts_with(prefix)) {
+            field.hash(&mut hasher);
+            format!("{value:?}").hash(&mut hasher);
+        }
+        Some(Version(hasher.finish(), 0))
     }
 }
 

@@ -129,7 +129,7 @@ fn explanations_name_each_event_type_once_and_nothing_runs() {
             "field:       evt.dir (one of a fixed set of names)",
             "field:       fd.name (text)",
             "evaluated:",
-            "  and  [cost 45]",
+            "  and  [cost 11]",
             "    evt.type = 'openat', by the event's type but for > generic call, < generic call  [cost 1]",
         ]
     );
@@ -137,7 +137,8 @@ fn explanations_name_each_event_type_once_and_nothing_runs() {
         lines[8..],
         [
             "    evt.dir = '<', by the event's type but for younger types  [cost 1]",
-            "    fd.name startswith '/etc'  [cost 42]",
+            "    once per state of the fd  [cost 8]",
+            "      fd.name startswith '/etc'  [cost 42]",
         ]
     );
 }
