@@ -1,10 +1,15 @@
-//! `cargo xtask bench NAME`: the benchmarks of the project, each against its floor in one run.
+//! `cargo xtask bench NAME`: the benchmarks of the project, each against its floor in one run;
+//! `cargo xtask bench-file` makes the file that `bench replay` reads.
 
 use crate::shell::{cargo, run as run_command};
 use anyhow::{Result, bail};
 
 /// Name, package and bench target.
-const BENCHES: &[(&str, &str, &str)] = &[("live", "capture-user", "live")];
+const BENCHES: &[(&str, &str, &str)] = &[
+    ("live", "capture-user", "live"),
+    ("replay", "capture-user", "replay"),
+    ("filter", "capture-engine", "filter"),
+];
 
 /// Entry point.
 pub(crate) fn run(args: &[String]) -> Result<()> {
@@ -13,7 +18,17 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         let names: Vec<&str> = BENCHES.iter().map(|(n, ..)| *n).collect();
         bail!("usage: cargo xtask bench NAME [ARGUMENTS]; names: {}", names.join(", "));
     };
+    start(package, target, &args[1..])
+}
+
+/// Entry point of `bench-file`.
+pub(crate) fn make_file(args: &[String]) -> Result<()> {
+    let make = ["--make".to_owned()];
+    start("capture-user", "replay", &[&make, args].concat())
+}
+
+fn start(package: &str, target: &str, args: &[String]) -> Result<()> {
     let mut command = cargo(&["bench", "--quiet", "--package", package, "--bench", target, "--"]);
-    command.args(&args[1..]);
+    command.args(args);
     run_command(&mut command)
 }

@@ -31,8 +31,18 @@ const TASKS: &[Task] = &[
         "build the probe's object (--check: compare with the checked-in one; --log: with log messages)",
         ebpf::run,
     ),
-    ("bench", "measure: `bench live` what capturing adds to a call", bench::run),
     ("fuzz", "build and run the fuzz targets: `fuzz [TARGET|all [SECONDS]]`", fuzz::run),
+    (
+        "bench",
+        "measure: `bench live` what capturing adds to a call, `bench replay` replay against stock sysdig, \
+         `bench filter` filters per event",
+        bench::run,
+    ),
+    (
+        "bench-file",
+        "make the capture that `bench replay` reads (--captures FOLDER, --out FOLDER, --events N)",
+        bench::make_file,
+    ),
     ("sample", "record samples/curl.scap anew (root)", sample::run_sample),
 ];
 

@@ -1,0 +1,278 @@
+//! `cargo xtask bench replay`: replay side by side with stock sysdig, in one run.
+//!
+//! The file is what `cargo xtask bench-file` makes. First both must read it to its end and print as
+//! many lines. Then the cases take turns, stock and capture one after the other in every round, so
+//! that a noisy machine hits both; the table shows medians: events per second, the ratio to stock
+//! (or to `zstd -dc`, the floor), the target, and the highest resident memory.
+
+mod big_file;
+mod rewrite;
+mod run;
+
+use anyhow::{Context, Result, bail};
+use big_file::BigFile;
+use run::{Call, Usage};
+use std::path::PathBuf;
+
+/// Events of the file that is made.
+const EVENTS: u64 = 5_000_000;
+const ROUNDS: usize = 3;
+
+/// What a case is held against.
+#[derive(Clone, Copy, PartialEq)]
+enum Against {
+    /// Stock sysdig with the same arguments on the plain file: at least so many times as fast.
+    Stock(Option<f64>),
+    /// `zstd -dc` of the zstd file: at most so many times its time.
+    Zstd(f64),
+}
+
+struct Case {
+    name: &'static str,
+    /// Arguments behind `-r FILE`; `OUT` stands for a file to write.
+    args: &'static [&'static str],
+    /// Arguments that only capture needs for the same work.
+    own_args: &'static [&'static str],
+    against: Against,
+}
+
+const fn stock(name: &'static str, args: &'static [&'static str], target: Option<f64>) -> Case {
+    Case { name, args, own_args: &[], against: Against::Stock(target) }
+}
+
+const fn zstd(name: &'static str, args: &'static [&'static str]) -> Case {
+    Case { name, args, own_args: &[], against: Against::Zstd(2.0) }
+}
+
+const NO_PROCESS: &[&str] = &["proc.name=nosuch"];
+const NO_FILE: &[&str] = &["evt.type=openat and fd.name contains /etc/nosuch"];
+const FILES: &[&str] = &["evt.type=openat and fd.name contains /etc"];
+const BUFFER: &[&str] = &["evt.buffer contains nosuch"];
+
+const CASES: &[Case] = &[
+    stock("default lines", &[], Some(5.0)),
+    stock("-p %evt.num", &["-p", "%evt.num"], Some(5.0)),
+    stock("-j", &["-j"], Some(5.0)),
+    stock("proc.name=nosuch", NO_PROCESS, Some(3.0)),
+    stock("openat and fd.name contains /etc", FILES, Some(3.0)),
+    stock("the same, /etc/nosuch", NO_FILE, Some(3.0)),
+    stock("evt.buffer contains", BUFFER, None),
+    Case {
+        name: "-w, plain",
+        args: &["-w", "OUT"],
+        own_args: &["--compress", "none"],
+        against: Against::Stock(None),
+    },
+    zstd("zstd: proc.name=nosuch", NO_PROCESS),
+    zstd("zstd: openat and fd.name contains /etc", FILES),
+    zstd("zstd: evt.buffer contains", BUFFER),
+];
+
+#[derive(Debug)]
+struct Options {
+    make: bool,
+    captures: PathBuf,
+    folder: PathBuf,
+    events: u64,
+    rounds: usize,
+    /// Only cases whose name contains this.
+    only: String,
+    sysdig: String,
+    capture: String,
+    check: bool,
+}
+
+const USAGE: &str = "options: --captures FOLDER (holding http, redis, build, shell, postgres as .scap or \
+.scap.gz), --out FOLDER, --events N, --rounds N, --only TEXT, --sysdig PROGRAM, --capture PROGRAM, \
+--check (fail where a target is missed)";
+
+impl Options {
+    fn parse() -> Result<Options> {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_capture"));
+        let target = program.parent().and_then(|release| release.parent()).context("no target folder")?;
+        let mut options = Options {
+            make: false,
+            captures: root.join("tests/data/captures"),
+            folder: target.join("bench-replay"),
+            events: EVENTS,
+            rounds: ROUNDS,
+            only: String::new(),
+            sysdig: "sysdig".to_owned(),
+            capture: program.display().to_string(),
+            check: false,
+        };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().with_context(|| format!("{word} needs a value; {USAGE}"));
+            match &word[..] {
+                // What cargo itself adds.
+                "--bench" => {}
+                "--make" => options.make = true,
+                "--check" => options.check = true,
+                "--captures" => options.captures = value()?.into(),
+                "--out" => options.folder = value()?.into(),
+                "--events" => options.events = number(&value()?)?,
+                "--rounds" => options.rounds = usize::try_from(number(&value()?)?)?,
+                "--only" => options.only = value()?,
+                "--sysdig" => options.sysdig = value()?,
+                "--capture" => options.capture = value()?,
+                _ => bail!("unknown option {word:?}; {USAGE}"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn number(text: &str) -> Result<u64> {
+    text.parse().ok().filter(|&n| n > 0).with_context(|| format!("{text:?} is no number above 0; {USAGE}"))
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse()?;
+    let files = BigFile::in_folder(&options.folder);
+    std::fs::create_dir_all(&options.folder)
+        .with_context(|| format!("creating {}", options.folder.display()))?;
+    if options.make || !files.exists() {
+        big_file::make(&options.captures, options.events, &files)?;
+    }
+    if options.make {
+        return Ok(());
+    }
+    for program in [&options.sysdig, "zstd"] {
+        if !run::is_installed(program) {
+            bail!("{program} is not installed: the comparison needs sysdig 0.29.3 and zstd");
+        }
+    }
+    let bench = Bench::new(options, files)?;
+    bench.run()
+}
+
+struct Bench {
+    options: Options,
+    files: BigFile,
+    events: u64,
+}
+
+/// Measured runs of a case: the other program's and ours.
+struct Measured {
+    case: &'static Case,
+    theirs: Vec<Usage>,
+    ours: Vec<Usage>,
+}
+
+impl Bench {
+    /// Both programs read the plain file to its end and see as many events.
+    fn new(options: Options, files: BigFile) -> Result<Bench> {
+        let plain = files.plain.display().to_string();
+        let args = ["-r", &plain, "-p", "%evt.num"];
+        let theirs = Call::new(&*options.sysdig, &args).count_lines().context("stock sysdig on the file")?;
+        let ours = Call::new(&*options.capture, &args).count_lines()?;
+        println!(
+            "{plain}: {} reads it to its end, exits with 0 and prints {theirs} events; capture {ours}",
+            options.sysdig
+        );
+        if theirs != ours {
+            bail!("the programs do not agree on the number of events");
+        }
+        Ok(Bench { options, files, events: ours })
+    }
+
+    fn run(&self) -> Result<()> {
+        let chosen = CASES.iter().filter(|case| case.name.contains(&*self.options.only));
+        let mut all: Vec<Measured> =
+            chosen.map(|case| Measured { case, theirs: Vec::new(), ours: Vec::new() }).collect();
+        for round in 0..self.options.rounds {
+            for measured in &mut all {
+                let (theirs, ours) = self.calls(measured.case);
+                // Who is first changes from round to round.
+                if round % 2 == 0 {
+                    measured.theirs.push(theirs.measure()?);
+                    measured.ours.push(ours.measure()?);
+                } else {
+                    measured.ours.push(ours.measure()?);
+                    measured.theirs.push(theirs.measure()?);
+                }
+            }
+        }
+        let missed = self.report(&all);
+        if self.options.check && !missed.is_empty() {
+            bail!("targets missed: {}", missed.join(", "));
+        }
+        Ok(())
+    }
+
+    fn calls(&self, case: &Case) -> (Call, Call) {
+        let out = self.options.folder.join("written.scap").display().to_string();
+        let args = |file: &str, more: &[&str]| {
+            let mut args = vec!["-r".to_owned(), file.to_owned()];
+            args.extend(case.args.iter().chain(more).map(|arg| arg.replace("OUT", &out)));
+            args
+        };
+        let plain = self.files.plain.display().to_string();
+        let zstd = self.files.zstd.display().to_string();
+        let (theirs, file) = match case.against {
+            Against::Stock(_) => {
+                (Call { program: self.options.sysdig.clone(), args: args(&plain, &[]) }, plain)
+            }
+            Against::Zstd(_) => (Call::new("zstd", &["-dc", &zstd]), zstd),
+        };
+        (theirs, Call { program: self.options.capture.clone(), args: args(&file, case.own_args) })
+    }
+
+    /// Prints the table; the targets that are missed.
+    fn report(&self, all: &[Measured]) -> Vec<String> {
+        println!(
+            "\nmillions of events per second, medians of {} rounds, stock and capture in turn\n",
+            self.options.rounds
+        );
+        println!(
+            "| {:<40} | {:>7} | {:>7} | {:>7} | {:>7} | {:>9} | {:>8} | {:>8} |",
+            "", "stock", "capture", "ratio", "target", "CPU ratio", "stock MB", "our MB"
+        );
+        println!("|{}|", [42, 9, 9, 9, 9, 11, 10, 10].map(|width| "-".repeat(width)).join("|"));
+        let mut missed = Vec::new();
+        for Measured { case, theirs, ours } in all {
+            let rate = |runs: &[Usage]| self.events as f64 / 1e6 / median(runs, |run| run.wall_s);
+            let peak_mb = |runs: &[Usage]| median(runs, |run| run.peak_kb as f64) / 1024.0;
+            let ratio = |of: fn(&Usage) -> f64| median(theirs, of) / median(ours, of);
+            let (speed, cpu) = (ratio(|run| run.wall_s), ratio(|run| run.cpu_s));
+            let (shown, target, met) = match case.against {
+                Against::Stock(None) => (speed, "-".to_owned(), true),
+                Against::Stock(Some(least)) => (speed, format!(">= {least}"), speed >= least),
+                Against::Zstd(most) => (1.0 / speed, format!("<= {most}"), 1.0 / speed <= most),
+            };
+            let is_stock = matches!(case.against, Against::Stock(_));
+            let (their_mb, our_mb) = (peak_mb(theirs), peak_mb(ours));
+            println!(
+                "| {:<40} | {:>7.2} | {:>7.2} | {:>7.2} | {:>7} | {:>9.2} | {:>8.1} | {:>8.1} |{}",
+                case.name,
+                rate(theirs),
+                rate(ours),
+                shown,
+                target,
+                if is_stock { cpu } else { 1.0 / cpu },
+                their_mb,
+                our_mb,
+                if met { "" } else { " MISSED" }
+            );
+            if !met {
+                missed.push(case.name.to_owned());
+            }
+            if is_stock && our_mb >= their_mb {
+                missed.push(format!("memory of {}", case.name));
+            }
+        }
+        println!(
+            "\nThe rows of the zstd file stand against zstd -dc FILE: their ratios are times, not speeds."
+        );
+        missed
+    }
+}
+
+fn median(runs: &[Usage], of: impl Fn(&Usage) -> f64) -> f64 {
+    let mut values: Vec<f64> = runs.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len().is_multiple_of(2) { (values[middle - 1] + values[middle]) / 2.0 } else { values[middle] }
+}
