@@ -6,11 +6,14 @@
 
 use flate2::bufread::MultiGzDecoder;
 use std::fmt;
-use std::io::{self, BufReader, Read};
-use zstd::stream::read::Decoder as ZstdDecoder;
+use std::io::{self, BufRead, BufReader, Read};
+use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
 
-/// Bytes taken from the file in one read.
-const INPUT_BYTES: usize = 256 << 10;
+/// Bytes of a compressed file that are read in one go: some of our frames.
+const INPUT_BYTES: usize = 512 << 10;
+
+/// Bytes that one read of a pipe may bring.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// How the block stream is wrapped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,25 +50,103 @@ fn detect(start: &[u8]) -> Container {
 /// A block stream without its container.
 pub(crate) struct Input {
     pub(crate) container: Container,
-    pub(crate) bytes: Box<dyn Read + Send>,
+    bytes: Bytes,
+    /// Whether reading never waits long, so that pieces may be filled up.
+    patient: bool,
+    /// Where a piece of an impatient source arrives.
+    piece: Vec<u8>,
+}
+
+enum Bytes {
+    Read(Box<dyn Read + Send>),
+    Zstd(Box<ZstdFrames>),
+}
+
+impl Input {
+    /// Blocks without a container, for tests.
+    #[cfg(test)]
+    pub(crate) fn plain(bytes: Box<dyn Read + Send>, patient: bool) -> Input {
+        Input { container: Container::Plain, bytes: Bytes::Read(bytes), patient, piece: Vec::new() }
+    }
+
+    /// Appends at most `max` bytes, or what zstd has in one go; 0 at the end. Of a patient source as
+    /// many as there are, else what the next read brings. What came before an error is appended.
+    pub(crate) fn append(&mut self, to: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+        match &mut self.bytes {
+            // The memory behind `to` need not be cleared for this.
+            Bytes::Read(bytes) if self.patient => bytes.take(max as u64).read_to_end(to),
+            Bytes::Read(bytes) => {
+                self.piece.resize(PIECE_BYTES, 0);
+                let len = loop {
+                    match bytes.read(&mut self.piece) {
+                        Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                        result => break result?,
+                    }
+                };
+                to.extend_from_slice(&self.piece[..len]);
+                Ok(len)
+            }
+            Bytes::Zstd(frames) => frames.append(to, max),
+        }
+    }
+}
+
+/// Decompresses frame after frame straight into the reader's buffer: a frame that is there as a
+/// whole is not copied once more.
+struct ZstdFrames {
+    input: BufReader<Box<dyn Read + Send>>,
+    decoder: zstd::stream::raw::Decoder<'static>,
+    within_frame: bool,
+}
+
+impl ZstdFrames {
+    fn append(&mut self, to: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+        let start = to.len();
+        to.reserve(max);
+        loop {
+            let stored = match self.input.fill_buf() {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                stored => stored?,
+            };
+            let is_over = stored.is_empty();
+            if is_over && !self.within_frame {
+                return Ok(0);
+            }
+            let mut source = InBuffer::around(stored);
+            let mut target = OutBuffer::around_pos(to, start);
+            let result = self.decoder.run(&mut source, &mut target);
+            let used = source.pos();
+            self.input.consume(used);
+            self.within_frame = result? != 0;
+            match to.len() - start {
+                0 if is_over => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 => {}
+                len => return Ok(len),
+            }
+        }
+    }
 }
 
 /// Looks at the first bytes and puts the right decompressor in front.
-pub(crate) fn open(mut raw: Box<dyn Read + Send>) -> io::Result<Input> {
+pub(crate) fn open(mut raw: Box<dyn Read + Send>, patient: bool) -> io::Result<Input> {
     // A pipe may bring the first four bytes one by one.
     let mut start = Vec::with_capacity(4);
     raw.by_ref().take(4).read_to_end(&mut start)?;
     let container = detect(&start);
-    let whole = io::Cursor::new(start).chain(raw);
-    let bytes: Box<dyn Read + Send> = match container {
-        Container::Plain => Box::new(whole),
-        Container::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(INPUT_BYTES, whole))),
-        Container::Zstd => {
+    let whole: Box<dyn Read + Send> = Box::new(io::Cursor::new(start).chain(raw));
+    let bytes = match container {
+        Container::Plain => Bytes::Read(whole),
+        Container::Gzip => {
             let input = BufReader::with_capacity(INPUT_BYTES, whole);
-            Box::new(ZstdDecoder::with_buffer(input)?)
+            Bytes::Read(Box::new(MultiGzDecoder::new(input)))
         }
+        Container::Zstd => Bytes::Zstd(Box::new(ZstdFrames {
+            input: BufReader::with_capacity(INPUT_BYTES, whole),
+            decoder: zstd::stream::raw::Decoder::new()?,
+            within_frame: false,
+        })),
     };
-    Ok(Input { container, bytes })
+    Ok(Input { container, bytes, patient, piece: Vec::new() })
 }
 
 #[cfg(test)]
@@ -74,11 +155,15 @@ mod tests {
     use std::io::Write;
 
     fn check(stored: Vec<u8>, container: Container, expected: &[u8]) {
-        let mut input = open(Box::new(io::Cursor::new(stored))).unwrap();
-        assert_eq!(input.container, container);
-        let mut got = Vec::new();
-        input.bytes.read_to_end(&mut got).unwrap();
-        assert_eq!(got, expected);
+        for patient in [true, false] {
+            for max in [1, 3, 1 << 20] {
+                let mut input = open(Box::new(io::Cursor::new(stored.clone())), patient).unwrap();
+                assert_eq!(input.container, container);
+                let mut got = Vec::new();
+                while input.append(&mut got, max).unwrap() > 0 {}
+                assert_eq!(got, expected);
+            }
+        }
     }
 
     fn gzip(data: &[u8]) -> Vec<u8> {
@@ -96,5 +181,25 @@ mod tests {
         let skippable = [&0x184D_2A5Eu32.to_le_bytes()[..], &5u32.to_le_bytes(), b"index"].concat();
         check([frame(b"one "), frame(b"two")].concat(), Container::Zstd, b"one two");
         check([skippable.clone(), frame(b"a"), skippable, frame(b"b")].concat(), Container::Zstd, b"ab");
+    }
+
+    #[test]
+    fn a_torn_zstd_frame_is_an_early_end() {
+        let noise: Vec<u8> =
+            (0u32..100_000).flat_map(|n| n.wrapping_mul(0x9E37_79B1).to_le_bytes()).collect();
+        let whole = zstd::encode_all(&noise[..], 1).unwrap();
+        for cut in [5, 100, whole.len() - 1] {
+            let mut input = open(Box::new(io::Cursor::new(whole[..cut].to_vec())), true).unwrap();
+            let mut got = Vec::new();
+            let end = loop {
+                match input.append(&mut got, 1000) {
+                    Ok(0) => panic!("a clean end after {cut} bytes"),
+                    Ok(_) => {}
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(end.kind(), io::ErrorKind::UnexpectedEof);
+            assert!(noise.starts_with(&got));
+        }
     }
 }

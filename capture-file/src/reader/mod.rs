@@ -237,7 +237,8 @@ fn section_reader(
     file: String,
     patient: bool,
 ) -> Result<SectionReader, FileError> {
-    let input = container::open(raw).map_err(|source| FileError::Open { file: file.clone(), source })?;
+    let input =
+        container::open(raw, patient).map_err(|source| FileError::Open { file: file.clone(), source })?;
     Ok(SectionReader::new(BlockStream::new(file, input), patient))
 }
 

@@ -6,12 +6,12 @@
 use crate::FileError;
 use crate::block::{BlockType, Content, HEADER_LEN, OVERHEAD_LEN};
 use crate::container::{Container, Input};
-use std::io::{self, Read};
+use std::io;
 
 /// Bytes after which a batch is handed over, and by which the buffer grows.
 pub(super) const CHUNK_BYTES: usize = 1 << 20;
 
-/// Batches shorter than this are copied out of the buffer: cheaper than clearing a new one.
+/// Batches shorter than this are copied out of the buffer, which stays with the stream.
 const COPIED_BYTES: usize = CHUNK_BYTES / 8;
 
 /// Memory of a batch above this size is given back instead of reused.
@@ -61,12 +61,10 @@ pub(super) enum Fill {
 
 pub(super) struct BlockStream {
     pub(super) file: String,
-    container: Container,
-    input: Box<dyn Read + Send>,
-    /// `buffer[at..filled]` is not consumed yet; behind `filled` stand stale bytes.
+    input: Input,
+    /// `buffer[at..]` is not consumed yet.
     buffer: Vec<u8>,
     at: usize,
-    filled: usize,
     /// Offset in the block stream of `buffer[0]`.
     base: u64,
     /// Number of the next block.
@@ -77,28 +75,17 @@ pub(super) struct BlockStream {
 
 impl BlockStream {
     pub(super) fn new(file: String, input: Input) -> Self {
-        BlockStream {
-            file,
-            container: input.container,
-            input: input.bytes,
-            buffer: Vec::new(),
-            at: 0,
-            filled: 0,
-            base: 0,
-            number: 0,
-            over: false,
-            fault: None,
-        }
+        BlockStream { file, input, buffer: Vec::new(), at: 0, base: 0, number: 0, over: false, fault: None }
     }
 
     pub(super) fn container(&self) -> Container {
-        self.container
+        self.input.container
     }
 
     /// Bytes that are there and not consumed.
     #[inline]
     pub(super) fn unread(&self) -> &[u8] {
-        &self.buffer[self.at..self.filled]
+        &self.buffer[self.at..]
     }
 
     /// Offset of the first byte of [`BlockStream::unread`].
@@ -106,37 +93,30 @@ impl BlockStream {
         self.base + self.at as u64
     }
 
-    /// Reads once, waiting for at least one byte.
+    /// Gets more bytes, waiting for at least one.
     pub(super) fn fill(&mut self) -> Fill {
         if self.over {
             return Fill::Over;
         }
         // What was consumed makes room: at once where it is everything, else when it is half of a
         // full buffer, so that moving the rest stays cheap per byte.
-        let half_is_consumed = self.filled == self.buffer.len() && self.at >= self.buffer.len() / 2;
-        if self.at > 0 && (self.at == self.filled || half_is_consumed) {
-            self.buffer.copy_within(self.at..self.filled, 0);
+        let is_full = self.buffer.capacity() - self.buffer.len() < CHUNK_BYTES;
+        if self.at > 0 && (self.at == self.buffer.len() || (is_full && self.at >= self.buffer.len() / 2)) {
+            self.buffer.drain(..self.at);
             self.base += self.at as u64;
-            (self.at, self.filled) = (0, self.filled - self.at);
+            self.at = 0;
         }
-        if self.filled == self.buffer.len() {
-            self.buffer.resize(self.filled + CHUNK_BYTES, 0);
+        self.buffer.reserve(CHUNK_BYTES);
+        let before = self.buffer.len();
+        if let Err(e) = self.input.append(&mut self.buffer, CHUNK_BYTES) {
+            self.fault = Some(e);
+            self.over = true;
         }
-        loop {
-            match self.input.read(&mut self.buffer[self.filled..]) {
-                Ok(0) => self.over = true,
-                Ok(n) => {
-                    self.filled += n;
-                    return Fill::More;
-                }
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-                Err(e) => {
-                    self.over = true;
-                    self.fault = Some(e);
-                }
-            }
-            return Fill::Over;
+        if self.buffer.len() > before {
+            return Fill::More;
         }
+        self.over = true;
+        Fill::Over
     }
 
     /// Takes the first `len` unread bytes as a buffer of their own, using the memory of `spare`.
@@ -150,22 +130,20 @@ impl BlockStream {
             self.at = end;
             return spare;
         }
-        let rest = self.filled - end;
-        let size = CHUNK_BYTES.max(rest).max(self.buffer.len().min(KEPT_BYTES));
+        let rest = self.buffer.len() - end;
         if spare.capacity() > KEPT_BYTES {
             spare = Vec::new();
         }
-        if spare.len() < size {
-            spare.resize(size, 0);
-        }
-        spare[..rest].copy_from_slice(&self.buffer[end..self.filled]);
+        spare.clear();
+        spare.reserve(CHUNK_BYTES + rest);
+        spare.extend_from_slice(&self.buffer[end..]);
         let mut taken = std::mem::replace(&mut self.buffer, spare);
         taken.truncate(end);
         if self.at > 0 {
             taken.drain(..self.at);
         }
         self.base += end as u64;
-        (self.at, self.filled) = (0, rest);
+        self.at = 0;
         taken
     }
 
@@ -268,7 +246,7 @@ impl BlockStream {
 
     /// Why the stream is over: `None` at a clean end.
     pub(super) fn ending(&mut self) -> Option<FileError> {
-        let (file, container, offset) = (self.file.clone(), self.container, self.offset());
+        let (file, container, offset) = (self.file.clone(), self.container(), self.offset());
         let (left, blocks) = (self.unread().len() as u64, self.number);
         match self.fault.take() {
             Some(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
@@ -329,6 +307,7 @@ pub(super) struct OpenBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     const BLOCK_LEN: usize = 4100;
 
@@ -356,8 +335,7 @@ mod tests {
     }
 
     fn stream(piece: usize) -> BlockStream {
-        let bytes = Box::new(Blocks { at: 0, piece });
-        BlockStream::new("test".into(), Input { container: Container::Plain, bytes })
+        BlockStream::new("test".into(), Input::plain(Box::new(Blocks { at: 0, piece }), false))
     }
 
     #[test]
