@@ -90,12 +90,53 @@ impl EventInfo {
 pub struct ParamInfo {
     /// Name as printed before `=`.
     pub name: &'static str,
+    /// The name and the `=`, as listings append it.
+    pub label: ParamLabel,
     /// Encoding of the value.
     pub ty: ParamType,
     /// Number base of the text form.
     pub format: ParamFormat,
     /// What else is needed to print the value.
     pub extra: ParamExtra,
+}
+
+/// A short text in an array of its own, which can be appended to a buffer without a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParamLabel {
+    padded: [u8; ParamLabel::PADDED_LEN],
+    len: u8,
+}
+
+impl ParamLabel {
+    /// Bytes of the array.
+    pub const PADDED_LEN: usize = 24;
+
+    /// The label of a parameter's name.
+    ///
+    /// # Panics
+    /// Where the name does not fit, which the table's own rows show when they are compiled.
+    pub const fn of(name: &str) -> ParamLabel {
+        let name = name.as_bytes();
+        let mut padded = [0; Self::PADDED_LEN];
+        let mut at = 0;
+        while at < name.len() {
+            padded[at] = name[at];
+            at += 1;
+        }
+        padded[at] = b'=';
+        ParamLabel { padded, len: at as u8 + 1 }
+    }
+
+    /// The text.
+    pub fn text(&self) -> &[u8] {
+        &self.padded[..usize::from(self.len)]
+    }
+
+    /// The text with what follows it in its array, and its length.
+    #[inline]
+    pub fn padded(&self) -> (&[u8; Self::PADDED_LEN], usize) {
+        (&self.padded, usize::from(self.len))
+    }
 }
 
 /// Further knowledge about a parameter.
@@ -296,9 +337,36 @@ param_types! {
 }
 
 /// Name of an errno value (positive), e.g. `ENOENT` for 2.
+#[inline]
 pub fn errno_name(errno: u32) -> Option<&'static str> {
-    ERRNO.iter().find(|&&(_, n)| n == errno).map(|&(name, _)| name)
+    ERRNO_BY_NUMBER.get(errno as usize).copied().filter(|name| !name.is_empty())
 }
+
+/// Names of the errno values by number; empty where there is none.
+static ERRNO_BY_NUMBER: [&str; ERRNO_MAX + 1] = {
+    let mut names = [""; ERRNO_MAX + 1];
+    let mut at = 0;
+    while at < ERRNO.len() {
+        let (name, number) = ERRNO[at];
+        // Two names of one number: the first in the list counts.
+        if names[number as usize].is_empty() {
+            names[number as usize] = name;
+        }
+        at += 1;
+    }
+    names
+};
+
+const ERRNO_MAX: usize = {
+    let (mut max, mut at) = (0, 0);
+    while at < ERRNO.len() {
+        if ERRNO[at].1 > max {
+            max = ERRNO[at].1;
+        }
+        at += 1;
+    }
+    max as usize
+};
 
 /// Name of a signal, e.g. `SIGKILL` for 9.
 pub fn signal_name(signal: u32) -> Option<&'static str> {
@@ -357,6 +425,10 @@ mod tests {
     fn names_of_errors_and_signals() {
         assert_eq!(errno_name(2), Some("ENOENT"));
         assert_eq!(errno_name(115), Some("EINPROGRESS"));
+        for number in 0..70_000 {
+            let first = ERRNO.iter().find(|&&(_, n)| n == number).map(|&(name, _)| name);
+            assert_eq!(errno_name(number), first, "{number}");
+        }
         assert_eq!(signal_name(9), Some("SIGKILL"));
         assert_eq!(signal_name(6), Some("SIGABRT"));
     }

@@ -45,16 +45,15 @@ impl<'a> RawEvent<'a> {
     /// the event (padding, the block's trailer) may follow.
     #[inline]
     pub fn parse(event: &'a [u8], header_len: usize, nparams: usize, cpu: u16, flags: u32) -> Option<Self> {
-        let head = event.get(..OLD_HEADER_LEN)?;
+        let head: &[u8; OLD_HEADER_LEN] = event.first_chunk()?;
         let ts_ns = u64::from_le_bytes(head[0..8].try_into().ok()?);
         let tid = i64::from_le_bytes(head[8..16].try_into().ok()?);
         let len = u32::from_le_bytes(head[16..20].try_into().ok()?) as usize;
         let code = EventCode(u16::from_le_bytes(head[20..22].try_into().ok()?));
         let wide_lengths = has_wide_lengths(code);
-        let data_at = header_len + nparams * if wide_lengths { 4 } else { 2 };
+        let lengths_len = nparams * if wide_lengths { 4 } else { 2 };
         let event = event.get(..len).unwrap_or(event);
-        let lengths = event.get(header_len..data_at)?;
-        let data = event.get(data_at..)?;
+        let (lengths, data) = event.get(header_len..)?.split_at_checked(lengths_len)?;
         Some(RawEvent { ts_ns, tid, cpu, code, flags, wide_lengths, lengths, data })
     }
 

@@ -4,7 +4,7 @@
 //! it exactly 12 characters wide. `%%` is a percent sign, a leading `*` prints lines though
 //! fields have no value, and `\n`, `\t`, `\e`, `\\` are what they are in C.
 
-use super::{FieldPiece, Piece};
+use super::{FieldPiece, Hot, Piece};
 use crate::catalogue::{FieldCatalogue, ParamPlaces, param_places};
 use crate::fields::{Ctx, Field, Use, all};
 use crate::render::TextOptions;
@@ -183,8 +183,9 @@ fn field_piece(text: &str, position: usize) -> Result<(FieldPiece, usize), Forma
     let piece = FieldPiece {
         resolved: ResolvedField { field, arg: arg.map(Into::into), places },
         label: name_text[..len].into(),
+        key: super::json::key(&name_text[..len]),
         width,
-        is_output_time: field.name == "evt.outputtime",
+        hot: Hot::named(field.name),
     };
     Ok((piece, digits + len))
 }

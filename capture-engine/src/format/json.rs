@@ -4,14 +4,21 @@
 //! nanoseconds since the epoch, whatever `-t` says.
 
 use super::line::push_value;
-use super::{FieldPiece, Formatter, Piece};
+use super::{FieldPiece, Formatter, Hot, Piece};
+use crate::fields::Getter;
 use crate::render::TextOptions;
 use crate::render::number::{dec_i64, dec_u64};
+use crate::render::text::{is_printable, leading};
 use crate::view::EventView;
 use filter_lang::Value;
 
 /// Appends the object. Answers false where a field has no value and that is not allowed.
-pub(super) fn write(formatter: &Formatter, view: &EventView<'_>, out: &mut Vec<u8>) -> bool {
+pub(super) fn write(
+    formatter: &Formatter,
+    scratch: &mut Vec<u8>,
+    view: &EventView<'_>,
+    out: &mut Vec<u8>,
+) -> bool {
     out.push(b'{');
     let options = &formatter.options.text;
     for (i, &at) in formatter.sorted.iter().enumerate() {
@@ -19,24 +26,47 @@ pub(super) fn write(formatter: &Formatter, view: &EventView<'_>, out: &mut Vec<u
         if i != 0 {
             out.push(b',');
         }
-        push_string(out, piece.label.as_bytes());
-        out.push(b':');
-        if piece.is_output_time {
+        out.extend_from_slice(&piece.key);
+        if piece.hot == Some(Hot::Time) {
             dec_u64(out, view.raw.ts_ns);
             continue;
         }
         let ctx = piece.resolved.ctx(view, options, &formatter.arena);
-        match piece.resolved.field.value(&ctx) {
-            Some(value) if value.exists() => push_json(out, value, piece, options),
-            _ if formatter.tolerant => out.extend_from_slice(b"null"),
-            _ => return false,
+        let exists = match piece.resolved.field.getter {
+            Getter::Text(write) => push_text(out, scratch, |out| write(&ctx, out)),
+            Getter::Value(get) => match get(&ctx) {
+                Some(value) if value.exists() => {
+                    push_json(out, scratch, value, piece, options);
+                    true
+                }
+                _ => false,
+            },
+        };
+        if !exists && formatter.tolerant {
+            out.extend_from_slice(b"null");
+        } else if !exists {
+            return false;
         }
     }
     out.push(b'}');
     true
 }
 
-fn push_json(out: &mut Vec<u8>, value: Value<'_>, piece: &FieldPiece, options: &TextOptions) {
+/// A member's name as it stands in the object, with its colon.
+pub(super) fn key(label: &str) -> Box<[u8]> {
+    let mut key = Vec::new();
+    push_string(&mut key, label.as_bytes());
+    key.push(b':');
+    key.into()
+}
+
+fn push_json(
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+    value: Value<'_>,
+    piece: &FieldPiece,
+    options: &TextOptions,
+) {
     match value {
         Value::Bool(is) => out.extend_from_slice(if is { b"true" } else { b"false" }),
         Value::Int(number) => dec_i64(out, number),
@@ -46,45 +76,85 @@ fn push_json(out: &mut Vec<u8>, value: Value<'_>, piece: &FieldPiece, options: &
         }
         Value::Str(text) => push_string(out, text),
         other => {
-            let mut text = Vec::new();
-            push_value(&mut text, other, piece.resolved.field.print, options);
-            push_string(out, &text);
+            let print = piece.resolved.field.print;
+            push_text(out, scratch, |out| push_value(out, other, print, options));
         }
     }
+}
+
+/// Appends a JSON string of what `write` appends; nothing where it says that there is no value.
+fn push_text(out: &mut Vec<u8>, scratch: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+    let quote = out.len();
+    out.push(b'"');
+    if !write(out) {
+        out.truncate(quote);
+        return false;
+    }
+    let text = &out[quote + 1..];
+    let plain = plain_len(text);
+    if plain < text.len() {
+        // Seldom: what follows is made anew, escaped.
+        scratch.clear();
+        scratch.extend_from_slice(&text[plain..]);
+        out.truncate(quote + 1 + plain);
+        push_escaped(out, scratch);
+    }
+    out.push(b'"');
+    true
 }
 
 /// Appends a JSON string. Bytes that are no UTF-8 become U+FFFD, and nothing in it is obeyed by a
 /// terminal.
 pub fn push_string(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    for chunk in text.utf8_chunks() {
-        push_escaped(out, chunk.valid().as_bytes());
-        if !chunk.invalid().is_empty() {
-            out.extend_from_slice("\u{fffd}".as_bytes());
-        }
-    }
+    push_escaped(out, text);
     out.push(b'"');
 }
 
-/// Appends text that is UTF-8, with what JSON and terminals take for control characters escaped.
-fn push_escaped(out: &mut Vec<u8>, text: &[u8]) {
-    let mut previous = 0;
-    for &byte in text {
+/// How many bytes at the start stand in a JSON string as they are: printable ASCII but for the
+/// quote and the backslash.
+#[inline]
+fn plain_len(text: &[u8]) -> usize {
+    leading(text, |byte| is_printable(byte) && byte != b'"' && byte != b'\\')
+}
+
+/// Appends text with what JSON and terminals take for control characters escaped.
+fn push_escaped(out: &mut Vec<u8>, mut text: &[u8]) {
+    loop {
+        let (plain, rest) = text.split_at(plain_len(text));
+        out.extend_from_slice(plain);
+        let Some(&byte) = rest.first() else { return };
+        text = &rest[1..];
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
             b'\\' => out.extend_from_slice(b"\\\\"),
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
-            0..0x20 | 0x7f => push_unit(out, byte),
-            // U+0080 to U+009F: terminals obey them as they do ESC sequences.
-            0x80..0xa0 if previous == 0xc2 => {
-                out.pop();
-                push_unit(out, byte);
+            0x80.. => {
+                // Characters and broken ones end at the next ASCII byte at the latest.
+                let len = rest.iter().position(u8::is_ascii).unwrap_or(rest.len());
+                push_foreign(out, &rest[..len]);
+                text = &rest[len..];
             }
-            _ => out.push(byte),
+            _ => push_unit(out, byte),
         }
-        previous = byte;
+    }
+}
+
+/// Appends bytes that are not ASCII: characters as they are, but for those from U+0080 to U+009F,
+/// which terminals obey as they do ESC sequences.
+fn push_foreign(out: &mut Vec<u8>, text: &[u8]) {
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\u{80}'..='\u{9f}' => push_unit(out, c as u8),
+                c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Writing an event as a line of text.
 
 use super::output_time::OutputTime;
-use super::{FieldPiece, FormatOptions, Piece, ResolvedField};
+use super::{FieldPiece, FormatOptions, Hot, Piece, ResolvedField};
 use crate::fields::{Getter, Print};
 use crate::render::TextOptions;
 use crate::render::address::push_ip;
 use crate::render::buffer::push_buffer;
 use crate::render::number::{dec_i64, dec_u64, general, hex_upper, padded_u64};
 use crate::render::text::{dot_controls, push_visible};
+use crate::render::{event_name, push_args};
 use crate::view::EventView;
 use filter_lang::{Arena, Value};
 
@@ -26,7 +27,10 @@ pub(super) fn write(
 ) -> bool {
     for piece in pieces {
         match piece {
-            Piece::Literal(text) => out.extend_from_slice(text),
+            Piece::Literal(text) => match **text {
+                [byte] => out.push(byte),
+                _ => out.extend_from_slice(text),
+            },
             Piece::Field(piece) => {
                 let start = out.len();
                 if !push_field(piece, &options.text, time, arena, view, out) {
@@ -54,9 +58,8 @@ fn push_field(
     view: &EventView<'_>,
     out: &mut Vec<u8>,
 ) -> bool {
-    if piece.is_output_time {
-        time.push(out, view, options);
-        return true;
+    if let Some(hot) = piece.hot {
+        return push_hot(hot, options, time, view, out);
     }
     let ResolvedField { field, .. } = &piece.resolved;
     let ctx = piece.resolved.ctx(view, options, arena);
@@ -74,6 +77,31 @@ fn push_field(
             None => false,
         },
     }
+}
+
+#[inline]
+fn push_hot(
+    hot: Hot,
+    options: &TextOptions,
+    time: &OutputTime,
+    view: &EventView<'_>,
+    out: &mut Vec<u8>,
+) -> bool {
+    match hot {
+        Hot::Num => dec_u64(out, view.applied.num),
+        Hot::Time => time.push(out, view, options),
+        Hot::Cpu => dec_u64(out, u64::from(view.raw.cpu)),
+        Hot::Comm => match view.thread() {
+            Some(thread) => push_visible(out, &thread.comm),
+            None => return false,
+        },
+        Hot::Tid if view.raw.tid == -1 => return false,
+        Hot::Tid => dec_i64(out, view.raw.tid),
+        Hot::Dir => out.push(if view.raw.code.is_enter() { b'>' } else { b'<' }),
+        Hot::Type => out.extend_from_slice(event_name(view).as_bytes()),
+        Hot::Args => push_args(out, view, options),
+    }
+    true
 }
 
 /// Appends a value as text. Answers false for none and for an empty list.

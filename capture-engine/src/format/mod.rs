@@ -63,12 +63,44 @@ enum Piece {
 #[derive(Debug)]
 struct FieldPiece {
     resolved: ResolvedField,
-    /// The name with its argument as written, for JSON.
+    /// The name with its argument as written.
     label: Box<str>,
+    /// The same as the name of a JSON member, with quotes and colon.
+    key: Box<[u8]>,
     /// Exact width in characters.
     width: Option<usize>,
-    /// `evt.outputtime`, whose form depends on what was printed before.
-    is_output_time: bool,
+    /// Which of the fields of usual lines it is.
+    hot: Option<Hot>,
+}
+
+/// The fields of usual lines, which are written without a detour over their rows; the text is the
+/// same. [`Hot::Time`] is written here alone: its form depends on what was printed before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Hot {
+    Num,
+    Time,
+    Cpu,
+    Comm,
+    Tid,
+    Dir,
+    Type,
+    Args,
+}
+
+impl Hot {
+    fn named(name: &str) -> Option<Hot> {
+        Some(match name {
+            "evt.num" => Hot::Num,
+            "evt.outputtime" => Hot::Time,
+            "evt.cpu" => Hot::Cpu,
+            "proc.name" => Hot::Comm,
+            "thread.tid" => Hot::Tid,
+            "evt.dir" => Hot::Dir,
+            "evt.type" => Hot::Type,
+            "evt.info" | "evt.args" => Hot::Args,
+            _ => return None,
+        })
+    }
 }
 
 /// A compiled format. Keeps what relative times need, so one is made per output.
@@ -82,6 +114,8 @@ pub struct Formatter {
     options: FormatOptions,
     time: OutputTime,
     arena: Arena,
+    /// Where text is put together that has to be escaped.
+    scratch: Vec<u8>,
     has_colours: bool,
 }
 
@@ -109,6 +143,7 @@ impl Formatter {
             options,
             time,
             arena: Arena::new(),
+            scratch: Vec::new(),
             has_colours,
         })
     }
@@ -119,7 +154,10 @@ impl Formatter {
         let start = out.len();
         self.arena.reset();
         let complete = if self.options.json {
-            json::write(self, view, out)
+            let mut scratch = std::mem::take(&mut self.scratch);
+            let complete = json::write(self, &mut scratch, view, out);
+            self.scratch = scratch;
+            complete
         } else {
             line::write(&self.pieces, self.tolerant, &self.options, &self.time, &self.arena, view, out)
         };

@@ -93,10 +93,15 @@ pub fn shown_params(view: &EventView<'_>, info: &'static EventInfo) -> Range<usi
 pub fn push_args(out: &mut Vec<u8>, view: &EventView<'_>, options: &TextOptions) {
     let Some(info) = view.info else { return };
     let shown = shown_params(view, info);
-    for (index, bytes) in view.raw.params().enumerate().take(shown.end).skip(shown.start) {
+    for (index, bytes) in view.raw.params().enumerate().take(shown.end) {
+        if index < shown.start {
+            continue;
+        }
         let Some(param) = info.param(index) else { return };
-        out.extend_from_slice(param.name.as_bytes());
-        out.push(b'=');
+        let (label, len) = param.label.padded();
+        let end = out.len() + len;
+        out.extend_from_slice(label);
+        out.truncate(end);
         value::push_value(out, view, info, index, param, bytes, options);
         out.push(b' ');
     }

@@ -17,38 +17,65 @@ pub fn dec_i64(out: &mut Vec<u8>, value: i64) {
 #[inline]
 pub fn dec_u64(out: &mut Vec<u8>, value: u64) {
     if value < 10 {
-        out.push(b'0' + value as u8);
-    } else {
-        out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        return out.push(b'0' + value as u8);
+    }
+    // An array of known length is appended without a call; what is too much of it goes again.
+    let mut text = [0; MAX_DIGITS];
+    let len = value.ilog10() as usize + 1;
+    fill_digits(&mut text[..len], value);
+    let end = out.len() + len;
+    out.extend_from_slice(&text);
+    out.truncate(end);
+}
+
+/// Digits of the largest 64-bit number.
+const MAX_DIGITS: usize = 20;
+
+/// All pairs of digits.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut at = 0;
+    while at < pairs.len() {
+        pairs[at] = [b'0' + (at / 10) as u8, b'0' + (at % 10) as u8];
+        at += 1;
+    }
+    pairs
+};
+
+/// Fills `text` with the last digits of a number.
+#[inline]
+fn fill_digits(text: &mut [u8], mut value: u64) {
+    let mut pairs = text.rchunks_exact_mut(2);
+    for pair in &mut pairs {
+        pair.copy_from_slice(&PAIRS[(value % 100) as usize]);
+        value /= 100;
+    }
+    if let [first] = pairs.into_remainder() {
+        *first = b'0' + (value % 10) as u8;
     }
 }
 
 /// Appends a decimal number with at least `width` digits, filled up with zeros.
 #[inline]
 pub fn padded_u64(out: &mut Vec<u8>, value: u64, width: usize) {
-    let mut text = itoa::Buffer::new();
-    let text = text.format(value).as_bytes();
-    for _ in text.len()..width {
+    let digits = value.checked_ilog10().map_or(1, |log| log as usize + 1);
+    for _ in digits..width {
         out.push(b'0');
     }
-    out.extend_from_slice(text);
+    dec_u64(out, value);
 }
 
 /// Appends two digits; `value` is below 100.
 #[inline]
 pub fn two_digits(out: &mut Vec<u8>, value: u32) {
-    out.push(b'0' + (value / 10 % 10) as u8);
-    out.push(b'0' + (value % 10) as u8);
+    out.extend_from_slice(&PAIRS[(value % 100) as usize]);
 }
 
 /// Appends the nine digits of a nanosecond part.
 #[inline]
-pub fn nine_digits(out: &mut Vec<u8>, mut value: u32) {
-    let mut text = [b'0'; 9];
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
+pub fn nine_digits(out: &mut Vec<u8>, value: u32) {
+    let mut text = [0; 9];
+    fill_digits(&mut text, u64::from(value));
     out.extend_from_slice(&text);
 }
 
@@ -159,7 +186,13 @@ mod tests {
         assert_eq!(text(|o| dec_i64(o, i64::MIN)), "-9223372036854775808");
         assert_eq!(text(|o| dec_i64(o, -7)), "-7");
         assert_eq!(text(|o| dec_u64(o, u64::MAX)), "18446744073709551615");
+        for value in
+            (0..20).flat_map(|power| [10u64.pow(power) - 1, 10u64.pow(power), 7 * 10u64.pow(power / 2)])
+        {
+            assert_eq!(text(|o| dec_u64(o, value)), value.to_string());
+        }
         assert_eq!(text(|o| padded_u64(o, 42, 9)), "000000042");
+        assert_eq!(text(|o| padded_u64(o, 0, 2)), "00");
         assert_eq!(text(|o| nine_digits(o, 42)), "000000042");
         assert_eq!(text(|o| hex_upper(o, 0)), "0");
         assert_eq!(text(|o| hex_upper(o, 0x55DB_0DE7_3000)), "55DB0DE73000");

@@ -9,10 +9,26 @@ pub fn is_printable(byte: u8) -> bool {
     (0x20..0x7f).contains(&byte)
 }
 
+/// Whether all of a text is shown as it is.
+#[inline]
+pub fn is_all_printable(text: &[u8]) -> bool {
+    leading(text, is_printable) == text.len()
+}
+
+/// How many bytes at the start are of a kind.
+#[inline]
+pub(crate) fn leading(text: &[u8], is_of_kind: impl Fn(u8) -> bool + Copy) -> usize {
+    const STEP: usize = 16;
+    // Whole steps without a branch inside, which the compiler does with vectors.
+    let all_are = |step: &&[u8]| step.iter().fold(true, |all, &byte| all & is_of_kind(byte));
+    let at = text.chunks_exact(STEP).take_while(all_are).count() * STEP;
+    at + text[at..].iter().position(|&byte| !is_of_kind(byte)).unwrap_or(text.len() - at)
+}
+
 /// Appends `bytes` without the unprintable ones.
 #[inline]
 pub fn push_printable(out: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes.iter().all(|&b| is_printable(b)) {
+    if is_all_printable(bytes) {
         out.extend_from_slice(bytes);
     } else {
         out.extend(bytes.iter().copied().filter(|&b| is_printable(b)));
@@ -25,9 +41,8 @@ pub fn push_dotted(out: &mut Vec<u8>, bytes: &[u8]) {
     let start = out.len();
     out.extend_from_slice(bytes);
     for byte in &mut out[start..] {
-        if !is_printable(*byte) {
-            *byte = b'.';
-        }
+        // Stored in any case, so that the compiler needs no branch.
+        *byte = if is_printable(*byte) { *byte } else { b'.' };
     }
 }
 
@@ -35,7 +50,7 @@ pub fn push_dotted(out: &mut Vec<u8>, bytes: &[u8]) {
 /// the second set (U+0080 to U+009F), which terminals obey too, in UTF-8 or as single bytes.
 #[inline]
 pub fn push_visible(out: &mut Vec<u8>, text: &[u8]) {
-    if text.iter().all(|&b| is_printable(b)) {
+    if is_all_printable(text) {
         out.extend_from_slice(text);
     } else {
         push_cleaned(out, text, &[]);
@@ -45,7 +60,7 @@ pub fn push_visible(out: &mut Vec<u8>, text: &[u8]) {
 /// Makes a dot of every control character behind `start`.
 #[inline]
 pub fn dot_controls(out: &mut Vec<u8>, start: usize) {
-    if !out[start..].iter().all(|&b| is_printable(b)) {
+    if !is_all_printable(&out[start..]) {
         let text = out.split_off(start);
         push_cleaned(out, &text, b".");
     }
@@ -101,6 +116,17 @@ mod tests {
         push_printable(&mut out, b"a\tb\xc3\xa9\x7f");
         push_dotted(&mut out, b"|a\tb\xc3\xa9");
         assert_eq!(out, b"ab|a.b..");
+    }
+
+    #[test]
+    fn leading_bytes_are_counted_at_any_length() {
+        for len in 0..70 {
+            for bad in 0..=len {
+                let mut text = vec![b'a'; len];
+                text.iter_mut().skip(bad).take(1).for_each(|byte| *byte = 7);
+                assert_eq!(leading(&text, is_printable), bad, "{len}");
+            }
+        }
     }
 
     #[test]
