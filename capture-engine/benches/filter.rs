@@ -94,7 +94,7 @@ impl Recorded {
                 Piece::Events(batch) => {
                     for raw in (0..batch.len()).filter_map(|at| batch.get(at)) {
                         let applied = engine.apply(&raw);
-                        matching += usize::from(holds(&engine.view(raw, applied)));
+                        matching += usize::from(holds(&engine.view(raw, &applied)));
                     }
                 }
             }

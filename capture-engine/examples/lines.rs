@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Next::Events => {
                 for raw in batch.iter() {
                     let applied = engine.apply(&raw);
-                    let view = engine.view(raw, applied);
+                    let view = engine.view(raw, &applied);
                     if applied.visible && filter.as_ref().is_none_or(|f| f.matches(&view, &mut scratch)) {
                         formatter.write(&view, &mut out);
                     }

@@ -1,7 +1,7 @@
 //! The fields as the filter language sees them: names, types, constants, and on which event types
 //! they can have a value; and events as records that filters run on.
 
-use crate::fields::{self, CLASSES, Ctx, Field, Use, subject};
+use crate::fields::{self, Ctx, Field, Use, subject};
 use crate::render::TextOptions;
 use crate::view::EventView;
 use capture_common::event_table::{EVENTS, FlagTable, ParamExtra, code};
@@ -19,26 +19,15 @@ use std::sync::LazyLock;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FieldCatalogue;
 
-/// Bits of a [`FieldId`]: number of the argument's name if it names a parameter (from 1), class, table
-/// of the class, row of the table.
+/// Bits of a [`FieldId`]: number of the argument's name if it names a parameter (from 1), index of the
+/// field in [`FIELDS`].
 const ARG_SHIFT: u32 = 16;
-const CLASS_SHIFT: u32 = 11;
-const TABLE_SHIFT: u32 = 8;
-const CLASS_MASK: u32 = 0x1f;
-const TABLE_MASK: u32 = 7;
-const ROW_MASK: u32 = 0xff;
+const FIELD_MASK: u32 = (1 << ARG_SHIFT) - 1;
 
-static BY_NAME: LazyLock<HashMap<&'static str, FieldId>> = LazyLock::new(|| {
-    let mut ids = HashMap::new();
-    for (class, at) in CLASSES.iter().zip(0u32..) {
-        for (table, in_class) in class.tables.iter().zip(0u32..) {
-            let rows = table.iter().zip(0u32..);
-            let id = |row| FieldId(at << CLASS_SHIFT | in_class << TABLE_SHIFT | row);
-            ids.extend(rows.map(|(field, row)| (field.name, id(row))));
-        }
-    }
-    ids
-});
+static FIELDS: LazyLock<Box<[&'static Field]>> = LazyLock::new(|| fields::all().collect());
+
+static BY_NAME: LazyLock<HashMap<&'static str, FieldId>> =
+    LazyLock::new(|| FIELDS.iter().zip(0..).map(|(field, at)| (field.name, FieldId(at))).collect());
 
 /// Names that `evt.type` can have.
 static TYPE_NAMES: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
@@ -108,8 +97,7 @@ fn with_param(id: FieldId, field: &Field, arg: Option<&str>) -> FieldId {
 /// The row of a field.
 #[inline]
 pub fn field(id: FieldId) -> Option<&'static Field> {
-    let class = CLASSES.get((id.0 >> CLASS_SHIFT & CLASS_MASK) as usize)?;
-    class.tables.get((id.0 >> TABLE_SHIFT & TABLE_MASK) as usize)?.get((id.0 & ROW_MASK) as usize)
+    FIELDS.get((id.0 & FIELD_MASK) as usize).copied()
 }
 
 /// The field with this name (without argument).
@@ -431,11 +419,7 @@ mod tests {
 
     #[test]
     fn ids_hold_every_row_and_every_name() {
-        assert!(CLASSES.len() <= CLASS_MASK as usize + 1);
-        for class in CLASSES {
-            assert!(class.tables.len() <= TABLE_MASK as usize + 1);
-            assert!(class.tables.iter().all(|table| table.len() <= ROW_MASK as usize + 1));
-        }
+        assert!(FIELDS.len() <= FIELD_MASK as usize + 1);
         assert!(fields::all().all(|f| field_named(f.name).is_some_and(|(_, found)| std::ptr::eq(found, f))));
         for &name in PARAM_NAMES.iter() {
             let id = FieldCatalogue.lookup("evt.arg", Some(name)).unwrap();

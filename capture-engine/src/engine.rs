@@ -4,6 +4,7 @@
 //! bookkeeping (pairing, latency, fd, error); the parser of the event type. No allocation is made
 //! for an event that changes no state.
 
+use crate::event_kinds::EventKind;
 use crate::parsers::{self, Ctx};
 use crate::services::PortNames;
 use crate::state::fd_table::CANCELLED_KEY;
@@ -12,8 +13,8 @@ use crate::state::thread::Thread;
 use crate::state::thread_table::ThreadSlot;
 use crate::state::{Text, empty_text};
 use crate::view::EventView;
-use capture_common::event_table::{EVENTS, code};
-use capture_common::{Category, EventCode, EventFlags, EventInfo, RawEvent, Snapshot};
+use capture_common::event_table::code;
+use capture_common::{Category, EventCode, RawEvent, Snapshot};
 
 /// Limits of the state, so that no input makes it grow without bound.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +117,14 @@ impl Applied {
         slice_ns: 0,
         fd_renamed: false,
     };
+
+    /// Of an event that never happened, about an fd of a thread: how a filter is asked about something
+    /// in the state.
+    pub fn about_fd(machine: &Machine, tid: i64, fd: i64) -> Applied {
+        let thread = machine.threads.slot(tid);
+        let fd_owner = thread.map(|slot| machine.main_slot(slot));
+        Applied { thread, fd_num: fd, fd_owner, fd_key: fd, ..Applied::NOTHING }
+    }
 }
 
 /// Removals that wait for the next event, so that the current one still sees its subjects.
@@ -141,6 +150,8 @@ pub struct Engine {
     shown_ts_ns: u64,
     na: Text,
     scratch: Vec<u8>,
+    /// Of the last event.
+    applied: Applied,
 }
 
 impl Engine {
@@ -157,6 +168,7 @@ impl Engine {
             shown_ts_ns: 0,
             na: Text::from(&b"<NA>"[..]),
             scratch: Vec::new(),
+            applied: Applied::NOTHING,
         }
     }
 
@@ -185,45 +197,67 @@ impl Engine {
     /// The event and the state around it, for printing. `applied` must be what
     /// [`Engine::apply`] answered for `raw` just before.
     #[inline]
-    pub fn view<'a>(&'a self, raw: RawEvent<'a>, applied: Applied) -> EventView<'a> {
-        EventView { raw, info: raw.info(), machine: &self.machine, applied }
+    pub fn view<'a>(&'a self, raw: RawEvent<'a>, applied: &'a Applied) -> EventView<'a> {
+        EventView::new(&self.machine, raw, applied)
+    }
+
+    /// Applies one event and shows it with the state around it: [`Engine::apply`] and
+    /// [`Engine::view`] in one, without a copy.
+    #[inline]
+    pub fn see<'a>(&'a mut self, raw: RawEvent<'a>) -> EventView<'a> {
+        self.step(&raw);
+        self.view(raw, &self.applied)
     }
 
     /// Applies one event.
+    #[inline]
     pub fn apply(&mut self, raw: &RawEvent<'_>) -> Applied {
+        self.step(raw);
+        self.applied
+    }
+
+    /// Applies one event that nobody is going to look at.
+    #[inline]
+    pub fn follow(&mut self, raw: &RawEvent<'_>) {
+        self.step(raw);
+    }
+
+    fn step(&mut self, raw: &RawEvent<'_>) {
         self.settle();
         self.num += u64::from(!raw.is_uncounted());
-        let mut applied = Applied {
-            num: self.num,
-            visible: !raw.is_state_only(),
-            first_ts_ns: self.first_ts_ns.unwrap_or(raw.ts_ns),
-            prev_shown_ts_ns: self.shown_ts_ns,
-            ..Applied::NOTHING
+        self.applied = Applied::NOTHING;
+        let applied = &mut self.applied;
+        applied.num = self.num;
+        applied.visible = !raw.is_state_only();
+        applied.first_ts_ns = self.first_ts_ns.unwrap_or(raw.ts_ns);
+        applied.prev_shown_ts_ns = self.shown_ts_ns;
+        let Some(kind) = EventKind::get(raw.code) else {
+            self.first_ts_ns.get_or_insert(raw.ts_ns);
+            self.machine.counters.unknown_codes += 1;
+            return;
         };
-        if !is_metadata(raw.code) {
+        if !kind.is_metadata() {
             // Metadata are told ahead of their time.
             self.first_ts_ns.get_or_insert(raw.ts_ns);
         }
-        let Some(info) = raw.info() else {
-            self.machine.counters.unknown_codes += 1;
-            return applied;
-        };
-        applied.internal = info.category == Category::Internal || is_metadata(raw.code);
         // Records about containers and the capture itself belong to no thread.
-        applied.internal |= raw.tid < 0 && is_record(raw.code) && raw.code != code::PLUGINEVENT_E;
+        let belongs_to_none = raw.tid < 0 && kind.is_record() && raw.code != code::PLUGINEVENT_E;
+        applied.internal = kind.is_internal() || belongs_to_none;
         applied.visible &= !applied.internal;
         if applied.visible {
             self.shown_ts_ns = raw.ts_ns;
         }
-        let flags = EventFlags(info.flags.0 | info.flags_2022.0);
-        applied.thread = self.find_thread(raw, info);
+        applied.thread = self.machine.threads.slot_cached(raw.tid);
+        if applied.thread.is_none() {
+            applied.thread = invent_thread(&mut self.machine, raw, &self.na);
+        }
         if let Some(slot) = applied.thread
             && let Some(thread) = self.machine.threads.at_mut(slot)
         {
             applied.prev_ts_ns = thread.last_event_ts_ns;
-            if !flags.contains(EventFlags::SKIPPARSERESET) && !is_switch(raw.code) {
-                book(thread, raw, info, flags, &mut applied, &mut self.machine.counters);
-            } else if is_switch(raw.code) {
+            if kind.is_booked() {
+                book(thread, raw, kind, applied, &mut self.machine.counters);
+            } else if kind.is_switch() {
                 // No call of the thread's: it has the latency of its last one.
                 applied.latency_ns = thread.latency_ns;
             }
@@ -239,17 +273,16 @@ impl Engine {
             parser(&mut Ctx {
                 machine: &mut self.machine,
                 raw,
-                applied: &mut applied,
+                applied,
                 deferred: &mut self.deferred,
                 max_fds: self.options.max_fds_per_process,
                 scratch: &mut self.scratch,
             });
         }
         self.last_ts_ns = raw.ts_ns;
-        if !is_switch(raw.code) {
+        if !kind.is_switch() {
             self.last_thread = applied.thread;
         }
-        applied
     }
 
     /// Does what the event before left to do.
@@ -280,49 +313,27 @@ impl Engine {
             owner.fds.retain(|fd, _| fd < first || fd > last || fd == CANCELLED_KEY);
         }
     }
-
-    /// The thread of an event; an unknown one is invented unless the event is of a kind that
-    /// makes the thread itself, or of none.
-    #[inline]
-    fn find_thread(&mut self, raw: &RawEvent<'_>, info: &'static EventInfo) -> Option<ThreadSlot> {
-        if let Some(slot) = self.machine.threads.slot_cached(raw.tid) {
-            return Some(slot);
-        }
-        if raw.tid < 0 || !invents_thread(raw.code, info) {
-            return None;
-        }
-        let fake = Thread {
-            comm: self.na.clone(),
-            exe: self.na.clone(),
-            exepath: empty_text(),
-            has_namespace_ids: false,
-            is_fake: true,
-            ..Thread::new(raw.tid)
-        };
-        parsers::reparent::make_room(&mut self.machine, &[raw.tid]);
-        let slot = self.machine.threads.insert(fake)?;
-        self.machine.counters.fake_threads += 1;
-        Some(slot)
-    }
 }
 
-/// Event types whose first parameter tells whether the call failed, by code.
-static RESULT_FIRST: [bool; EVENTS.len()] = {
-    let mut all = [false; EVENTS.len()];
-    let mut code = 0;
-    while code < all.len() {
-        all[code] = has_result_first(&EVENTS[code]);
-        code += 1;
+/// Makes an unknown thread known by its event, unless that is of a kind that makes the thread itself,
+/// or of none.
+#[cold]
+fn invent_thread(machine: &mut Machine, raw: &RawEvent<'_>, na: &Text) -> Option<ThreadSlot> {
+    if raw.tid < 0 || !invents_thread(raw.code) {
+        return None;
     }
-    all
-};
-
-const fn has_result_first(info: &EventInfo) -> bool {
-    let params = match info.params_2022 {
-        Some(params) if !params.is_empty() => params,
-        _ => info.params,
+    let fake = Thread {
+        comm: na.clone(),
+        exe: na.clone(),
+        exepath: empty_text(),
+        has_namespace_ids: false,
+        is_fake: true,
+        ..Thread::new(raw.tid)
     };
-    !params.is_empty() && matches!(params[0].name.as_bytes(), b"res" | b"fd" | b"res_or_fd")
+    parsers::reparent::make_room(machine, &[raw.tid]);
+    let slot = machine.threads.insert(fake)?;
+    machine.counters.fake_threads += 1;
+    Some(slot)
 }
 
 /// Enter and exit bookkeeping of a thread.
@@ -330,8 +341,7 @@ const fn has_result_first(info: &EventInfo) -> bool {
 fn book(
     thread: &mut Thread,
     raw: &RawEvent<'_>,
-    info: &'static EventInfo,
-    flags: EventFlags,
+    kind: EventKind,
     applied: &mut Applied,
     counters: &mut Counters,
 ) {
@@ -342,8 +352,8 @@ fn book(
         thread.enter_ts_ns = raw.ts_ns;
         thread.latency_ns = 0;
         applied.enter_ts_ns = raw.ts_ns;
-        if flags.contains(EventFlags::USES_FD) {
-            thread.last_fd = info.fd_param.and_then(|at| raw.int(usize::from(at))).unwrap_or(-1);
+        if kind.uses_fd() {
+            thread.last_fd = kind.fd_param().and_then(|at| raw.int(at)).unwrap_or(-1);
             applied.fd_num = thread.last_fd;
         }
         return;
@@ -358,15 +368,15 @@ fn book(
         counters.unpaired_exits += 1;
         thread.last_fd = -1;
     }
-    if RESULT_FIRST[usize::from(raw.code.0)]
+    if kind.has_result_first()
         && let Some(value) = raw.int(0)
         && value < 0
     {
         applied.error = u32::try_from(value.unsigned_abs()).unwrap_or(0);
     }
-    if flags.contains(EventFlags::USES_FD) {
+    if kind.uses_fd() {
         if thread.last_fd < 0 {
-            thread.last_fd = info.fd_param.and_then(|at| raw.int(usize::from(at))).unwrap_or(-1);
+            thread.last_fd = kind.fd_param().and_then(|at| raw.int(at)).unwrap_or(-1);
         }
         applied.fd_num = thread.last_fd;
     }
@@ -383,30 +393,13 @@ fn is_pair(last: Option<EventCode>, exit: EventCode) -> bool {
     }
 }
 
-/// Whether an event only carries metadata of containers, users or groups. The older forms of the
-/// container event are listed, as stock lists them.
-fn is_metadata(event: EventCode) -> bool {
-    event == code::CONTAINER_JSON_2_E || (code::USER_ADDED_E..=code::GROUP_DELETED_X).contains(&event)
-}
-
-fn is_switch(event: EventCode) -> bool {
-    matches!(event, code::SCHEDSWITCH_1_E | code::SCHEDSWITCH_6_E)
-}
-
-/// Whether an event is a record for readers, not something that a thread did.
-fn is_record(event: EventCode) -> bool {
-    matches!(
-        event,
-        code::CONTAINER_JSON_E | code::CONTAINER_JSON_2_E | code::ASYNCEVENT_E | code::PLUGINEVENT_E
-    )
-}
-
 /// Whether an event of an unknown thread makes that thread known.
-fn invents_thread(event: EventCode, info: &'static EventInfo) -> bool {
+fn invents_thread(event: EventCode) -> bool {
+    let (Some(kind), Some(info)) = (EventKind::get(event), event.info()) else { return false };
     let users = code::USER_ADDED_E..=code::GROUP_DELETED_X;
     let iterators = code::ITER_TASK_E..=code::ITER_TASK_FILE_ANON_INODE_X;
-    let makes_none = is_switch(event)
-        || is_record(event)
+    let makes_none = kind.is_switch()
+        || kind.is_record()
         || event == code::PROCINFO_E
         || info.category == Category::Internal
         || users.contains(&event)

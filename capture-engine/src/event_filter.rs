@@ -1,14 +1,18 @@
 //! [`EventFilter`]: a filter over events, with the memory that it works in.
+//!
+//! Most filters ask for a process by its name. Where every event that can match must have one of a
+//! few names, that is tested before anything else, without the evaluator.
 
-use crate::catalogue::FieldCatalogue;
+use crate::catalogue::{FieldCatalogue, field};
 use crate::view::EventView;
-use filter_lang::{Filter, FilterError, Library, Options, Scratch};
+use filter_lang::{Constant, Filter, FilterError, Library, Op, Options, Requirement, Scratch};
 
 /// A compiled filter over the fields of events.
 #[derive(Debug)]
 pub struct EventFilter {
     filter: Filter,
     scratch: Scratch,
+    names: Option<NameTest>,
 }
 
 impl EventFilter {
@@ -19,17 +23,77 @@ impl EventFilter {
     pub fn compile(text: &str, library: &Library) -> Result<EventFilter, Box<FilterError>> {
         let options = Options { library: library.clone() };
         let filter = Filter::compile(text, &FieldCatalogue, &options)?;
-        Ok(EventFilter { filter, scratch: Scratch::default() })
+        let names = filter.requirements().iter().find_map(NameTest::of);
+        Ok(EventFilter { filter, scratch: Scratch::default(), names })
     }
 
     /// Does the event satisfy it?
     #[inline]
     pub fn matches(&mut self, event: &EventView<'_>) -> bool {
+        if self.names.as_ref().is_some_and(|names| !names.passes(event)) {
+            return false;
+        }
         self.filter.matches(event, &mut self.scratch)
     }
 
     /// The filter itself.
     pub fn filter(&self) -> &Filter {
         &self.filter
+    }
+}
+
+/// Names of processes of which each matching event has one.
+#[derive(Debug)]
+struct NameTest {
+    names: Box<[Box<[u8]>]>,
+}
+
+impl NameTest {
+    /// With more names the evaluator's hashing is faster.
+    const MAX_NAMES: usize = 4;
+
+    fn of(requirement: &Requirement) -> Option<NameTest> {
+        let is_name = field(requirement.field.id)?.name == "proc.name";
+        let few = requirement.constants.len() <= Self::MAX_NAMES;
+        if !is_name || !few || requirement.op != Op::In || requirement.negated {
+            return None;
+        }
+        let names = requirement.constants.iter().map(|constant| match constant {
+            Constant::Text(text) => Some(text[..].into()),
+            _ => None,
+        });
+        Some(NameTest { names: names.collect::<Option<_>>()? })
+    }
+
+    #[inline]
+    fn passes(&self, event: &EventView<'_>) -> bool {
+        event.thread().is_some_and(|thread| self.names.iter().any(|name| **name == *thread.comm))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<&[&str]>) {
+        let filter = EventFilter::compile(text, &Library::new()).unwrap();
+        let names = filter.names.map(|test| {
+            test.names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect::<Vec<_>>()
+        });
+        let expected = expected.map(|names| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        assert_eq!(names, expected, "{text}");
+    }
+
+    #[test]
+    fn names_are_tested_first_where_every_match_has_one() {
+        check("proc.name=curl", Some(&["curl"]));
+        check("evt.type=open and proc.name in (a, b) and fd.num=3", Some(&["a", "b"]));
+        check("proc.name!=curl", None);
+        check("not proc.name=curl", None);
+        check("proc.name=curl or fd.num=3", None);
+        check("proc.name in (a, b, c, d, e)", None);
+        check("proc.name contains curl", None);
+        check("toupper(proc.name)=CURL", None);
+        check("proc.pname=curl", None);
     }
 }

@@ -14,7 +14,7 @@
 //! for raw in batch.iter() {
 //!     let applied = engine.apply(&raw);
 //!     if applied.visible {
-//!         let view = engine.view(raw, applied);
+//!         let view = engine.view(raw, &applied);
 //!         println!("{} {:?}", applied.num, view.thread().map(|t| &t.comm));
 //!     }
 //! }
@@ -27,6 +27,7 @@
 pub mod catalogue;
 pub mod engine;
 pub mod event_filter;
+mod event_kinds;
 pub mod fields;
 pub mod format;
 pub mod listing;

@@ -20,16 +20,14 @@ pub struct EventView<'a> {
     /// The machine after the event, removals (closed fds, ended threads) not done yet.
     pub machine: &'a Machine,
     /// What applying it found out.
-    pub applied: Applied,
+    pub applied: &'a Applied,
 }
 
 impl<'a> EventView<'a> {
-    /// An event that never happened, about an fd of a thread: how a filter is asked about something
-    /// in the state. `raw` names the thread.
-    pub fn about_fd(machine: &'a Machine, raw: RawEvent<'a>, fd: i64) -> EventView<'a> {
-        let thread = machine.threads.slot(raw.tid);
-        let fd_owner = thread.map(|slot| machine.main_slot(slot));
-        let applied = Applied { thread, fd_num: fd, fd_owner, fd_key: fd, ..Applied::NOTHING };
+    /// The event and the state around it. `applied` must be of that event, and `machine` as it was
+    /// after it.
+    #[inline]
+    pub fn new(machine: &'a Machine, raw: RawEvent<'a>, applied: &'a Applied) -> EventView<'a> {
         EventView { raw, info: raw.info(), machine, applied }
     }
 

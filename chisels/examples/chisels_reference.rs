@@ -154,7 +154,7 @@ fn run(
                     if raw.tid < 0 && applied.internal {
                         continue;
                     }
-                    let view = engine.view(raw, applied);
+                    let view = engine.view(raw, &applied);
                     let matched = filter.as_mut().is_none_or(|filter| filter.matches(&view));
                     runner.event(&view, matched, &mut out)?;
                     if runner.has_ended() {

@@ -6,7 +6,7 @@ use capture_common::event_table::code;
 use capture_common::snapshot::L4Proto;
 use capture_engine::render::text::push_visible;
 use capture_engine::state::cgroups::{ContainerKind, locate};
-use capture_engine::{EventFilter, EventView, FdInfo, Machine, Thread};
+use capture_engine::{Applied, EventFilter, EventView, FdInfo, Machine, Thread};
 use std::collections::HashSet;
 
 /// A thread, and those of its fds that were asked for.
@@ -34,7 +34,10 @@ pub(crate) fn threads<'m>(
         let mut fds = Vec::new();
         if with_fds || filter.is_some() {
             let matching = machine.fd_table_of(thread).iter().filter(|(number, _)| match &mut filter {
-                Some(filter) => filter.matches(&EventView::about_fd(machine, raw, *number)),
+                Some(filter) => {
+                    let applied = Applied::about_fd(machine, raw.tid, *number);
+                    filter.matches(&EventView::new(machine, raw, &applied))
+                }
                 None => true,
             });
             fds.extend(matching);

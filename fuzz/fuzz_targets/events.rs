@@ -128,7 +128,7 @@ fn run(data: &[u8], lookers: &mut Lookers) {
     let mut out = Vec::new();
     for raw in batch.iter() {
         let applied = engine.apply(&raw);
-        let view = engine.view(raw, applied);
+        let view = engine.view(raw, &applied);
         out.clear();
         assert!(lookers.line.write(&view, &mut out));
         lookers.filter.matches(&view);

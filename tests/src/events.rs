@@ -20,7 +20,7 @@ pub fn each_event(capture: &str, mut see: impl FnMut(&EventView<'_>)) {
             Next::Events => {
                 for raw in batch.iter() {
                     let applied = engine.apply(&raw);
-                    see(&engine.view(raw, applied));
+                    see(&engine.view(raw, &applied));
                 }
             }
         }

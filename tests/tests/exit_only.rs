@@ -95,7 +95,7 @@ fn replay(path: &PathBuf, without_enters: bool) -> Fds {
 
 fn see(engine: &mut Engine, raw: RawEvent<'_>, fds: &mut Fds) {
     let applied = engine.apply(&raw);
-    let view = engine.view(raw, applied);
+    let view = engine.view(raw, &applied);
     if raw.code.is_exit()
         && let Some(fd) = view.fd()
     {

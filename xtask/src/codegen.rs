@@ -304,9 +304,9 @@ const UNUSED: u32 = 0x40;
 
 fn events(head: &EventFile, old: &EventFile, own: &OwnFile) -> Result<String> {
     let mut out = String::from(
-        "use crate::event_table::{Category as C, EventCode, EventFlags, EventInfo, ParamExtra as X, ParamFormat as F, ParamInfo, ParamType as T};\n\
+        "use crate::event_table::{Category as C, EventCode, EventFlags, EventInfo, ParamExtra as X, ParamFormat as F, ParamInfo, ParamLabel, ParamType as T};\n\
          use crate::generated::flag_tables as f;\n\n\
-         const fn p(name: &'static str, ty: T, format: F, extra: X) -> ParamInfo {\n    ParamInfo { name, ty, format, extra }\n}\n\n\
+         const fn p(name: &'static str, ty: T, format: F, extra: X) -> ParamInfo {\n    ParamInfo { name, label: ParamLabel::of(name), ty, format, extra }\n}\n\n\
          const fn e(code: u16, name: &'static str, category: C, flags: [u32; 2], fd_param: Option<u8>, params_2022: Option<&'static [ParamInfo]>, params: &'static [ParamInfo]) -> EventInfo {\n    \
          EventInfo { code: EventCode(code), name, category, flags: EventFlags(flags[0]), flags_2022: EventFlags(flags[1]), fd_param, params_2022, params }\n}\n\n",
     );

@@ -2,6 +2,7 @@
 
 use super::category::{self, category_name};
 use super::{Ctx, Field, text, value};
+use crate::event_kinds::EventKind;
 use crate::render::path::push_absolute;
 use crate::render::text::until_nul;
 use crate::render::{event_name, push_arg, push_args};
@@ -36,7 +37,7 @@ pub(super) static FIELDS: &[Field] = &[
     text("evt.info", "the arguments", "-p '%evt.info'",
         |c, out| { push_args(out, c.view, c.options); true }).rendered(),
     value("evt.buffer", Bytes, "the data that was read, written, sent or received", "evt.buffer contains GET",
-        |c| Some(Value::Bytes(c.view.param("data")?))),
+        |c| Some(Value::Bytes(c.view.raw.param(EventKind::get(c.view.raw.code)?.data_param()?)?))),
     value("evt.buflen", Uint, "number of bytes that a successful call on an fd moved", "evt.buflen>4096",
         |c| Some(Value::Uint(moved_bytes(c.view)?))),
     text("evt.res", "SUCCESS or the name of the error; exits only", "evt.res=ENOENT",
@@ -150,12 +151,7 @@ fn is_result(c: &Ctx<'_>, at: usize) -> bool {
 
 /// The return value of an exit: its parameter `res`, or `fd` where the call makes one.
 pub(crate) fn result(view: &EventView<'_>) -> Option<i64> {
-    if view.raw.code.is_enter() {
-        return None;
-    }
-    let info = view.info?;
-    let at = info.param_index("res").or_else(|| info.param_index("fd"))?;
-    view.raw.int(at)
+    view.raw.int(EventKind::get(view.raw.code)?.result_param()?)
 }
 
 /// Whether a return value tells of a failure. The kernel's restart codes (512 to 516) do not:

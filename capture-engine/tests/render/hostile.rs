@@ -135,7 +135,7 @@ fn whatever_the_bytes_events_print() {
         assert_eq!(batch.len(), EVENTS.len());
         for raw in batch.iter() {
             let applied = engine.apply(&raw);
-            let view = engine.view(raw, applied);
+            let view = engine.view(raw, &applied);
             let mut out = Vec::new();
             assert!(line.write(&view, &mut out) && fields.write(&view, &mut out));
             check_printable(&out, 2, buffers[round % buffers.len()]);

@@ -45,7 +45,7 @@ fn print(capture: &str, filter: &str, format: &str, options: FormatOptions, only
             Next::Events => {
                 for raw in batch.iter() {
                     let applied = engine.apply(&raw);
-                    let view = engine.view(raw, applied);
+                    let view = engine.view(raw, &applied);
                     if applied.visible && filter.as_ref().is_none_or(|f| f.matches(&view, &mut scratch)) {
                         formatter.write(&view, &mut out);
                     }

@@ -109,7 +109,7 @@ fn strange_parameters_are_survived() {
             event.finish();
             let raw = batch.get(0).unwrap();
             let applied = engine.apply(&raw);
-            let view = engine.view(raw, applied);
+            let view = engine.view(raw, &applied);
             let _ = (view.thread(), view.fd(), view.container(), view.param("res"));
         }
     }

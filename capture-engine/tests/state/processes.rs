@@ -252,7 +252,7 @@ fn an_old_container_record_speaks_for_the_container() {
     let raw = batch.get(0).unwrap();
     let applied = w.engine.apply(&raw);
     assert!(applied.visible && applied.thread.is_none());
-    let view = w.engine.view(raw, applied);
+    let view = w.engine.view(raw, &applied);
     assert_eq!(&*view.thread().unwrap().comm, b"container:3ad7b26ded6d");
     assert_eq!(&*w.thread(1).comm, b"init");
 }

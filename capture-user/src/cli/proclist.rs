@@ -21,7 +21,7 @@ pub(crate) fn keep_matching(snapshot: &mut Snapshot, filter: &mut EventFilter) {
     let mut keep = HashSet::new();
     for raw in batch.iter() {
         let applied = engine.apply(&raw);
-        if filter.matches(&engine.view(raw, applied)) {
+        if filter.matches(&engine.view(raw, &applied)) {
             keep.insert(raw.tid);
         }
     }

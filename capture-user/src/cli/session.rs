@@ -14,7 +14,7 @@ use crate::live::command::{CommandEnd, Running};
 use crate::live::containers::ContainerOptions;
 use crate::live::priority;
 use crate::live::source::{LiveSource, LiveStats};
-use capture_common::{Batch, Next, Snapshot};
+use capture_common::{Batch, Next, RawEvent, Snapshot};
 use capture_engine::{Applied, Engine, EventFilter, EventView, Options};
 use chisels::Input;
 use std::ops::ControlFlow;
@@ -338,7 +338,7 @@ impl Session {
     fn end_input(&mut self, engine: &Engine) -> Result<(), CliError> {
         let Some(chisels) = &self.chisels else { return Ok(()) };
         let raw = chisels.last.get(0);
-        let last = raw.zip(chisels.last_applied).map(|(raw, applied)| engine.view(raw, applied));
+        let last = raw.zip(chisels.last_applied.as_ref()).map(|(raw, applied)| engine.view(raw, applied));
         let mut result = Ok(());
         for consumer in &mut self.consumers {
             result = result.and(consumer.input_end(last.as_ref(), engine.machine()));
@@ -366,6 +366,14 @@ impl Session {
             }
             return Ok(ControlFlow::Continue(()));
         }
+        // Events that cannot pass are only applied where nobody wants to see them.
+        let matched_only = self.plan.suppress.is_empty()
+            && self.chisels.is_none()
+            && self.consumers.iter().all(|consumer| consumer.takes_matched_only());
+        let types = self.filter.as_ref().map(|filter| *filter.filter().event_types());
+        let cannot_pass = |raw: &RawEvent<'_>| {
+            raw.is_state_only() || types.as_ref().is_some_and(|types| !types.contains(raw.code.0))
+        };
         let mut last = None;
         let mut flow = ControlFlow::Continue(());
         while *at < batch.len() {
@@ -380,18 +388,26 @@ impl Session {
                 flow = ControlFlow::Break(());
                 break;
             }
-            let applied = engine.apply(&raw);
-            let view = engine.view(raw, applied);
+            if matched_only && cannot_pass(&raw) {
+                engine.follow(&raw);
+                *at += 1;
+                continue;
+            }
+            let view = engine.see(raw);
             let suppressed = !self.plan.suppress.is_empty() && is_suppressed(&view, &self.plan.suppress);
             self.replay.suppressed += u64::from(suppressed);
             let matched = !suppressed
                 && !raw.is_state_only()
                 && self.filter.as_mut().is_none_or(|filter| filter.matches(&view));
-            let event = Event { view, batch, at: *at, matched, suppressed };
-            for consumer in &mut self.consumers {
-                consumer.event(&event)?;
+            if matched || !matched_only {
+                let event = Event { view: &view, batch, at: *at, matched, suppressed };
+                for consumer in &mut self.consumers {
+                    consumer.event(&event)?;
+                }
+                if self.chisels.is_some() {
+                    last = Some((*at, *view.applied));
+                }
             }
-            last = Some((*at, applied));
             *at += 1;
             let enough = self.chisels.is_some() && self.consumers.iter().any(|c| c.has_ended());
             if enough || (matched && self.limiter.count_is_reached()) {

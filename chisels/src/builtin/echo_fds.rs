@@ -213,7 +213,7 @@ mod tests {
         chisel.init(&Settings::default(), &mut control).unwrap();
         for raw in batch.iter() {
             let applied = engine.apply(&raw);
-            chisel.on_event(&engine.view(raw, applied), &mut control).unwrap();
+            chisel.on_event(&engine.view(raw, &applied), &mut control).unwrap();
         }
         String::from_utf8(control.out).unwrap()
     }

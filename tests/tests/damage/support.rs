@@ -98,7 +98,7 @@ pub(crate) fn replay(bytes: &[u8]) -> Run {
                 for raw in batch.iter() {
                     let applied = engine.apply(&raw);
                     line.clear();
-                    formatter.write(&engine.view(raw, applied), &mut line);
+                    formatter.write(&engine.view(raw, &applied), &mut line);
                     run.lines.push(hash(&line));
                 }
             }

@@ -90,7 +90,7 @@ impl Consumer for ChiselConsumer {
         if event.view.raw.tid < 0 && event.view.applied.internal {
             return Ok(());
         }
-        self.each(|runner, out| runner.event(&event.view, event.matched, out))
+        self.each(|runner, out| runner.event(event.view, event.matched, out))
     }
 
     fn has_ended(&self) -> bool {

@@ -157,6 +157,10 @@ impl Consumer for FileConsumer {
         self.write_section(snapshot)
     }
 
+    fn takes_matched_only(&self) -> bool {
+        !self.plan.keep_state
+    }
+
     fn event(&mut self, event: &Event<'_>) -> Result<(), CliError> {
         let raw = &event.view.raw;
         if event.matched {

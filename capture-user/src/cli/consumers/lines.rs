@@ -51,16 +51,20 @@ impl LineConsumer {
 }
 
 impl Consumer for LineConsumer {
+    fn takes_matched_only(&self) -> bool {
+        !self.internal
+    }
+
     fn event(&mut self, event: &Event<'_>) -> Result<(), CliError> {
         let applied = event.view.applied;
         // As in sysdig no filter hides internal events from `-D`.
         let internal = self.internal && applied.internal && !event.suppressed;
         if (event.matched && applied.visible) || internal {
             let start = self.out.buffer.len();
-            self.formatter.write(&event.view, &mut self.out.buffer);
+            self.formatter.write(event.view, &mut self.out.buffer);
             // The line was made first: `-t D` counts from the line before, shown or not.
             if let Some(display) = &mut self.display
-                && !display.matches(&event.view)
+                && !display.matches(event.view)
             {
                 self.out.buffer.truncate(start);
             }

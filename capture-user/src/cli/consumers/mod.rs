@@ -21,7 +21,7 @@ use chisels::Input;
 #[derive(Clone, Copy)]
 pub struct Event<'a> {
     /// The event and the state around it.
-    pub view: EventView<'a>,
+    pub view: &'a EventView<'a>,
     /// The batch that holds it.
     pub batch: &'a Batch,
     /// Its index there.
@@ -42,6 +42,12 @@ pub trait Consumer {
     /// A section begins.
     fn section(&mut self, _snapshot: &Snapshot) -> Result<(), CliError> {
         Ok(())
+    }
+
+    /// Whether it does nothing with events that did not pass the filter, so that it need not be
+    /// given them.
+    fn takes_matched_only(&self) -> bool {
+        false
     }
 
     /// Takes one event.

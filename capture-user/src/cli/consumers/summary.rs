@@ -24,9 +24,13 @@ impl SummaryConsumer {
 }
 
 impl Consumer for SummaryConsumer {
+    fn takes_matched_only(&self) -> bool {
+        true
+    }
+
     fn event(&mut self, event: &Event<'_>) -> Result<(), CliError> {
         if event.matched && self.counting {
-            let key = (event.view.raw.code.is_enter(), event_name(&event.view));
+            let key = (event.view.raw.code.is_enter(), event_name(event.view));
             *self.counts.entry(key).or_default() += 1;
         }
         Ok(())
