@@ -7,6 +7,8 @@
 use flate2::bufread::MultiGzDecoder;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use zstd::stream::raw::{InBuffer, Operation, OutBuffer};
 
 /// Bytes of a compressed file that are read in one go: some of our frames.
@@ -55,6 +57,8 @@ pub(crate) struct Input {
     patient: bool,
     /// Where a piece of an impatient source arrives.
     piece: Vec<u8>,
+    /// Bytes of the file that were read so far.
+    read: Arc<AtomicU64>,
 }
 
 enum Bytes {
@@ -66,12 +70,27 @@ impl Input {
     /// Blocks without a container, for tests.
     #[cfg(test)]
     pub(crate) fn plain(bytes: Box<dyn Read + Send>, patient: bool) -> Input {
-        Input { container: Container::Plain, bytes: Bytes::Read(bytes), patient, piece: Vec::new() }
+        let (container, bytes) = (Container::Plain, Bytes::Read(bytes));
+        Input { container, bytes, patient, piece: Vec::new(), read: Arc::default() }
+    }
+
+    /// Bytes of the file that were read so far; goes on counting.
+    pub(crate) fn bytes_read(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.read)
     }
 
     /// Appends at most `max` bytes, or what zstd has in one go; 0 at the end. Of a patient source as
     /// many as there are, else what the next read brings. What came before an error is appended.
     pub(crate) fn append(&mut self, to: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+        let before = to.len();
+        let result = self.append_uncounted(to, max);
+        if self.container == Container::Plain {
+            self.read.fetch_add((to.len() - before) as u64, Ordering::Relaxed);
+        }
+        result
+    }
+
+    fn append_uncounted(&mut self, to: &mut Vec<u8>, max: usize) -> io::Result<usize> {
         match &mut self.bytes {
             // The memory behind `to` need not be cleared for this.
             Bytes::Read(bytes) if self.patient => bytes.take(max as u64).read_to_end(to),
@@ -133,20 +152,37 @@ pub(crate) fn open(mut raw: Box<dyn Read + Send>, patient: bool) -> io::Result<I
     let mut start = Vec::with_capacity(4);
     raw.by_ref().take(4).read_to_end(&mut start)?;
     let container = detect(&start);
-    let whole: Box<dyn Read + Send> = Box::new(io::Cursor::new(start).chain(raw));
+    let whole = io::Cursor::new(start).chain(raw);
+    let read = Arc::default();
+    let counted = |whole| {
+        let counted = Counted { input: whole, read: Arc::clone(&read) };
+        BufReader::with_capacity(INPUT_BYTES, Box::new(counted) as Box<dyn Read + Send>)
+    };
     let bytes = match container {
-        Container::Plain => Bytes::Read(whole),
-        Container::Gzip => {
-            let input = BufReader::with_capacity(INPUT_BYTES, whole);
-            Bytes::Read(Box::new(MultiGzDecoder::new(input)))
-        }
+        // Counted as it is appended: a wrapper would have its memory cleared for every read.
+        Container::Plain => Bytes::Read(Box::new(whole)),
+        Container::Gzip => Bytes::Read(Box::new(MultiGzDecoder::new(counted(whole)))),
         Container::Zstd => Bytes::Zstd(Box::new(ZstdFrames {
-            input: BufReader::with_capacity(INPUT_BYTES, whole),
+            input: counted(whole),
             decoder: zstd::stream::raw::Decoder::new()?,
             within_frame: false,
         })),
     };
-    Ok(Input { container, bytes, patient, piece: Vec::new() })
+    Ok(Input { container, bytes, patient, piece: Vec::new(), read })
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    input: R,
+    read: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = self.input.read(buffer)?;
+        self.read.fetch_add(len as u64, Ordering::Relaxed);
+        Ok(len)
+    }
 }
 
 #[cfg(test)]

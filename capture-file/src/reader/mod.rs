@@ -109,9 +109,9 @@ impl Reader {
         let file = path.as_ref().display().to_string();
         let opened = File::open(path.as_ref()).and_then(|f| Ok((f.metadata()?, f)));
         let (meta, handle) = opened.map_err(|source| FileError::Open { file: file.clone(), source })?;
-        let read = Arc::new(AtomicU64::new(0));
-        let counted = Counted { input: handle, read: Arc::clone(&read) };
-        let mut reader = Self::start(section_reader(Box::new(counted), file.clone(), meta.is_file())?, file)?;
+        let sections = section_reader(Box::new(handle), file.clone(), meta.is_file())?;
+        let read = sections.bytes_read();
+        let mut reader = Self::start(sections, file)?;
         reader.progress = meta.is_file().then_some((read, meta.len()));
         Ok(reader)
     }
@@ -215,20 +215,6 @@ fn receive(results: &Receiver<Piece>, time: Option<Duration>) -> Result<Piece, R
     match time {
         Some(time) => results.recv_timeout(time),
         None => results.recv().map_err(|_| RecvTimeoutError::Disconnected),
-    }
-}
-
-/// Counts what is read.
-struct Counted {
-    input: File,
-    read: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let len = self.input.read(buffer)?;
-        self.read.fetch_add(len as u64, Ordering::Relaxed);
-        Ok(len)
     }
 }
 

@@ -11,6 +11,8 @@ use crate::meta::{self, Opening};
 use crate::scan::{self, Event};
 use capture_common::batch::BlockKind;
 use capture_common::{Batch, Next, Snapshot};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 /// Where in the file the reader stands.
 #[derive(Debug, PartialEq, Eq, Clone, Copy)]
@@ -43,6 +45,11 @@ impl SectionReader {
     pub(super) fn new(stream: BlockStream, patient: bool) -> Self {
         let stats = ReadStats { container: stream.container(), ..ReadStats::default() };
         SectionReader { stream, at: At::Section, patient, fault: None, spare: Vec::new(), stats }
+    }
+
+    /// Bytes of the file that were read so far; goes on counting.
+    pub(super) fn bytes_read(&self) -> Arc<AtomicU64> {
+        self.stream.bytes_read()
     }
 
     /// Counts up to what was handed over by the latest [`SectionReader::next`].
@@ -180,8 +187,9 @@ impl SectionReader {
             if let Some(stop) = self.walk(batch, &mut len, &mut blocks) {
                 break Some(stop);
             }
-            // The next block is not complete. From a pipe, what is there goes out at once.
-            if len > 0 && !self.patient {
+            // The next block is not complete. From a pipe, what is there goes out at once; else when it
+            // is much, so that little has to be moved to where the next bytes come.
+            if len > 0 && (!self.patient || len >= CHUNK_BYTES / 2) {
                 break None;
             }
             if self.stream.fill() == Fill::Over {

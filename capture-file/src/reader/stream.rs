@@ -7,9 +7,12 @@ use crate::FileError;
 use crate::block::{BlockType, Content, HEADER_LEN, OVERHEAD_LEN};
 use crate::container::{Container, Input};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-/// Bytes after which a batch is handed over, and by which the buffer grows.
-pub(super) const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes after which a batch is handed over, and by which the buffer grows. A few of them are under way
+/// at a time; larger ones are no faster.
+pub(super) const CHUNK_BYTES: usize = 512 << 10;
 
 /// Batches shorter than this are copied out of the buffer, which stays with the stream.
 const COPIED_BYTES: usize = CHUNK_BYTES / 8;
@@ -80,6 +83,11 @@ impl BlockStream {
 
     pub(super) fn container(&self) -> Container {
         self.input.container
+    }
+
+    /// Bytes of the file that were read so far; goes on counting.
+    pub(super) fn bytes_read(&self) -> Arc<AtomicU64> {
+        self.input.bytes_read()
     }
 
     /// Bytes that are there and not consumed.
