@@ -56,12 +56,25 @@ pub struct ParamPlaces {
 impl ParamPlaces {
     const NOWHERE: u8 = u8::MAX;
 
-    fn of(name: &'static str) -> ParamPlaces {
-        let mut by_code = [Self::NOWHERE; EVENTS.len()];
-        for (place, info) in by_code.iter_mut().zip(EVENTS.iter()) {
-            *place = info.param_index(name).and_then(|at| u8::try_from(at).ok()).unwrap_or(Self::NOWHERE);
+    /// Those of all names, sorted.
+    fn all() -> Vec<ParamPlaces> {
+        let nowhere = |&name: &&'static str| ParamPlaces { name, by_code: [Self::NOWHERE; EVENTS.len()] };
+        let mut all: Vec<ParamPlaces> = PARAM_NAMES.iter().map(nowhere).collect();
+        for info in EVENTS.iter() {
+            for list in [info.params_2022.unwrap_or(&[]), info.params] {
+                for (param, at) in list.iter().zip(0u8..) {
+                    let Ok(row) = all.binary_search_by(|places| places.name.cmp(param.name)) else {
+                        continue;
+                    };
+                    let place = &mut all[row].by_code[usize::from(info.code.0)];
+                    // The first of a name counts, and the 2022 schema before the current one.
+                    if *place == Self::NOWHERE {
+                        *place = at;
+                    }
+                }
+            }
         }
-        ParamPlaces { name, by_code }
+        all
     }
 
     /// Index of the parameter in events of this type.
@@ -73,8 +86,7 @@ impl ParamPlaces {
 }
 
 /// All names of parameters, sorted: looked up once when a filter or format is compiled.
-static PARAM_PLACES: LazyLock<Vec<ParamPlaces>> =
-    LazyLock::new(|| PARAM_NAMES.iter().map(|&name| ParamPlaces::of(name)).collect());
+static PARAM_PLACES: LazyLock<Vec<ParamPlaces>> = LazyLock::new(ParamPlaces::all);
 
 /// The places of the parameter that a field's argument names.
 #[inline]

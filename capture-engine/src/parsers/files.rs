@@ -4,6 +4,7 @@ use super::{Ctx, Row, cgroup_moves};
 use crate::state::Text;
 use crate::state::fd::{FdInfo, O_DIRECTORY};
 use crate::state::paths;
+use crate::state::thread::Entered;
 use capture_common::event_table::code;
 use capture_common::snapshot::FdType;
 
@@ -56,6 +57,12 @@ fn enter(ctx: &mut Ctx<'_>, name: usize, flags: Option<usize>, dirfd: Option<usi
 
 fn exit(ctx: &mut Ctx<'_>, layout: &Layout) {
     let Some(fd) = ctx.success(0) else { return };
+    let entered = ctx.take_entered();
+    opened(ctx, layout, fd, entered.as_deref());
+    ctx.give_back(entered);
+}
+
+fn opened(ctx: &mut Ctx<'_>, layout: &Layout, fd: i64, entered: Option<&Entered>) {
     let raw = *ctx.raw;
     let mut name = raw.text(layout.name).unwrap_or(b"");
     let mut flags =
@@ -63,11 +70,10 @@ fn exit(ctx: &mut Ctx<'_>, layout: &Layout) {
     let mut dirfd = layout.dirfd.and_then(|at| raw.int(at)).unwrap_or(AT_FDCWD);
     // The enter's view is the caller's own; the exit's may be read after another thread has
     // changed the memory.
-    let kept = ctx.entered().filter(|e| is_path(&e.bytes)).map(|e| (e.nums, e.bytes.clone()));
-    if let Some((nums, bytes)) = &kept {
-        name = bytes;
-        flags = nums[0];
-        dirfd = nums[1];
+    if let Some(kept) = entered.filter(|e| is_path(&e.bytes)) {
+        name = &kept.bytes;
+        flags = kept.nums[0];
+        dirfd = kept.nums[1];
     } else if name.is_empty() && layout.name == ABSENT {
         return; // the old openat without its enter: nothing is known but the number
     }

@@ -266,6 +266,21 @@ impl<'c> Ctx<'c> {
         }
     }
 
+    /// What the enter of this exit left, taken away; [`Ctx::give_back`] is to follow.
+    pub(crate) fn take_entered(&mut self) -> Option<Box<Entered>> {
+        if !self.applied.paired {
+            return None;
+        }
+        self.thread_mut().filter(|t| t.entered_is_fresh)?.entered.take()
+    }
+
+    /// Puts back what [`Ctx::take_entered`] took.
+    pub(crate) fn give_back(&mut self, entered: Option<Box<Entered>>) {
+        if let (Some(entered), Some(thread)) = (entered, self.thread_mut()) {
+            thread.entered = Some(entered);
+        }
+    }
+
     /// What the enter of this exit left; `None` where it was not seen.
     pub(crate) fn entered(&self) -> Option<&Entered> {
         if !self.applied.paired {

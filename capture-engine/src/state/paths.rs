@@ -13,6 +13,9 @@ pub fn join(base: &[u8], path: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(TOO_LONG);
         return;
     }
+    if is_folded(path) {
+        return out.extend_from_slice(path);
+    }
     // A base that is no path (`<UNKNOWN>`, or empty where the directory is not known) stays as it
     // is in front, and nothing goes above it.
     let absolute = path.first() == Some(&b'/');
@@ -40,6 +43,14 @@ pub fn join(base: &[u8], path: &[u8], out: &mut Vec<u8>) {
     if rooted && out.is_empty() {
         out.push(b'/');
     }
+}
+
+/// Whether a path is absolute and nothing in it can be folded, as in most calls.
+fn is_folded(path: &[u8]) -> bool {
+    let mut pairs = path.windows(2);
+    path.first() == Some(&b'/')
+        && path.last() != Some(&b'/')
+        && !pairs.any(|pair| pair[0] == b'/' && matches!(pair[1], b'/' | b'.'))
 }
 
 /// As [`join`], for a working directory: the result ends in `/`.
