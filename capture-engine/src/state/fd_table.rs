@@ -396,7 +396,7 @@ mod tests {
         let mut parent = FdTable::default();
         let fitted = (0..1_000).take_while(|&fd| parent.insert(fd, file(), &budget).is_ok()).count();
         assert!((5..1_000).contains(&fitted), "{fitted}");
-        assert_eq!(parent.insert(5_000, file(), &budget).unwrap_err(), Full);
+        assert_eq!(parent.insert(fitted as i64, file(), &budget).unwrap_err(), Full);
         // A copy does not fit, so the child's table is forgotten.
         let mut child = parent.clone_for_fork();
         assert!(child.remove(0).is_none());
