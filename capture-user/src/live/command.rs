@@ -1,7 +1,7 @@
 //! The command that a capture watches: made, held before its exec until the capture is ready for
 //! it, and waited for.
 //!
-//! Invariant: the command never runs unrecorded. It is held until [`Held::release`]; where that does
+//! Invariant: the command never runs unrecorded. It is held until `Held::release`; where that does
 //! not come, because the capture could not start, it ends without a trace.
 
 #![allow(unsafe_code, reason = "live/: what a new process does before its exec")]

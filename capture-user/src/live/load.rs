@@ -93,7 +93,7 @@ pub struct ProbeOptions {
     pub ring_bytes: Option<u64>,
     /// Leave out this process's own calls.
     pub exclude_self: bool,
-    /// Record only the processes of a tree, which [`Probe::take_tree`] fills.
+    /// Record only the processes of a tree, which `Probe::take_tree` fills.
     pub only_tree: bool,
     /// Programs to load; attached by [`Probe::attach`].
     pub parts: Vec<Part>,
