@@ -169,8 +169,10 @@ pub trait Chisel: Debug {
     /// What it is.
     fn meta(&self) -> &Meta;
 
-    /// Takes the value of one argument.
-    fn set_arg(&mut self, name: &str, value: &str, control: &mut Control) -> Result<(), ChiselError>;
+    /// Takes the value of one argument, of those that [`Chisel::meta`] lists.
+    fn set_arg(&mut self, _name: &str, _value: &str, _control: &mut Control) -> Result<(), ChiselError> {
+        Ok(())
+    }
 
     /// All arguments are known, no input is open yet. It may hand over to another chisel.
     fn init(&mut self, settings: &Settings, control: &mut Control) -> Result<Option<Handover>, ChiselError>;
@@ -194,5 +196,7 @@ pub trait Chisel: Debug {
     }
 
     /// The input is over.
-    fn on_end(&mut self, end: &End<'_>, control: &mut Control) -> Result<(), ChiselError>;
+    fn on_end(&mut self, _end: &End<'_>, _control: &mut Control) -> Result<(), ChiselError> {
+        Ok(())
+    }
 }

@@ -57,10 +57,6 @@ impl Chisel for Bottlenecks {
         &META
     }
 
-    fn set_arg(&mut self, _: &str, _: &str, _: &mut Control) -> Result<(), ChiselError> {
-        Ok(())
-    }
-
     fn init(&mut self, settings: &Settings, _: &mut Control) -> Result<Option<Handover>, ChiselError> {
         self.text = text_options(settings);
         self.json = settings.json;

@@ -53,10 +53,6 @@ impl Chisel for Dns {
         &META
     }
 
-    fn set_arg(&mut self, _: &str, _: &str, _: &mut Control) -> Result<(), ChiselError> {
-        Ok(())
-    }
-
     fn init(&mut self, settings: &Settings, control: &mut Control) -> Result<Option<Handover>, ChiselError> {
         self.places = Places::new(settings);
         self.zone = settings.zone.clone();

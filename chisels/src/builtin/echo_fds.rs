@@ -113,8 +113,7 @@ impl Chisel for EchoFds {
         if self.json.is_some() {
             return Ok(());
         }
-        control.out.extend_from_slice(self.colours.reset.as_bytes());
-        control.out.push(b'\n');
+        self.colours.finish(&mut control.out);
         Ok(())
     }
 }

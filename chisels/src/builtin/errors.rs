@@ -5,7 +5,7 @@ use crate::control::Control;
 use crate::error::ChiselError;
 use crate::kit::errno::meaning;
 use crate::kit::place::{Places, who};
-use crate::kit::{Fields, JsonLine, bad_arg, number_arg};
+use crate::kit::{Fields, JsonLine, bad_arg, count_arg};
 use crate::text::{write_duration, write_row};
 use capture_common::event_table::errno_name;
 use capture_engine::EventView;
@@ -92,7 +92,7 @@ impl Chisel for Errors {
 
     fn set_arg(&mut self, name: &str, value: &str, _: &mut Control) -> Result<(), ChiselError> {
         match (name, value) {
-            ("rows", _) => self.rows = number_arg(&META.name, name, value)?.max(0.0) as usize,
+            ("rows", _) => self.rows = count_arg(&META.name, name, value)?,
             (_, "all") => self.all = true,
             _ => return Err(bad_arg(&META.name, name, format!("{value:?} is not all"))),
         }

@@ -4,7 +4,7 @@ use crate::api::{ArgSpec, Chisel, End, Handover, Input, Meta, Settings};
 use crate::control::Control;
 use crate::error::ChiselError;
 use crate::kit::place::{Places, who};
-use crate::kit::{Fields, JsonLine, number_arg};
+use crate::kit::{Fields, JsonLine, count_arg};
 use crate::state::visible;
 use crate::text::{write_bytes, write_row};
 use capture_common::EventFlags;
@@ -111,7 +111,7 @@ impl Chisel for Files {
     }
 
     fn set_arg(&mut self, name: &str, value: &str, _: &mut Control) -> Result<(), ChiselError> {
-        self.rows = number_arg(&META.name, name, value)?.max(0.0) as usize;
+        self.rows = count_arg(&META.name, name, value)?;
         Ok(())
     }
 

@@ -69,10 +69,6 @@ impl Chisel for Http {
         &META
     }
 
-    fn set_arg(&mut self, _: &str, _: &str, _: &mut Control) -> Result<(), ChiselError> {
-        Ok(())
-    }
-
     fn init(&mut self, settings: &Settings, control: &mut Control) -> Result<Option<Handover>, ChiselError> {
         self.places = Places::new(settings);
         self.zone = settings.zone.clone();

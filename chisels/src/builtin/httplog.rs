@@ -68,10 +68,6 @@ impl Chisel for HttpLog {
         &LOG_META
     }
 
-    fn set_arg(&mut self, _: &str, _: &str, _: &mut Control) -> Result<(), ChiselError> {
-        Ok(())
-    }
-
     fn init(&mut self, settings: &Settings, control: &mut Control) -> Result<Option<Handover>, ChiselError> {
         self.container = Fields::new(&["container.name"], settings).expect("the field exists");
         self.zone = settings.zone.clone();
@@ -115,10 +111,6 @@ impl Chisel for HttpLog {
             latency_ns / NS_PER_MS,
             exchange.length_bytes
         );
-        Ok(())
-    }
-
-    fn on_end(&mut self, _: &End<'_>, _: &mut Control) -> Result<(), ChiselError> {
         Ok(())
     }
 }
@@ -233,9 +225,8 @@ impl Chisel for HttpTop {
         _: &EventView<'_>,
         control: &mut Control,
     ) -> Result<(), ChiselError> {
-        self.screen.renew(&mut control.out);
-        self.write(tick.ts_ns, tick.delta_ns, &mut control.out);
-        self.screen.pause(&mut control.out);
+        let screen = self.screen;
+        screen.renew(&mut control.out, |out| self.write(tick.ts_ns, tick.delta_ns, out));
         Ok(())
     }
 

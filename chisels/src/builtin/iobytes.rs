@@ -1,6 +1,6 @@
 //! `iobytes`, `iobytes_file`, `iobytes_net`: bytes read and written, second by second.
 
-use crate::api::{Chisel, End, Handover, Meta, Settings, Tick};
+use crate::api::{Chisel, Handover, Meta, Settings, Tick};
 use crate::control::{Control, Interval};
 use crate::error::ChiselError;
 use crate::kit::{Fields, JsonLine};
@@ -70,10 +70,6 @@ impl Chisel for IoBytes {
         &self.row.meta
     }
 
-    fn set_arg(&mut self, _: &str, _: &str, _: &mut Control) -> Result<(), ChiselError> {
-        Ok(())
-    }
-
     fn init(&mut self, settings: &Settings, control: &mut Control) -> Result<Option<Handover>, ChiselError> {
         self.fields = Fields::new(&["evt.rawarg.res"], settings).expect("the field exists");
         self.zone = settings.zone.clone();
@@ -108,10 +104,6 @@ impl Chisel for IoBytes {
         push_time_of_day(out, &self.zone, tick.ts_ns, Fraction::None);
         // Writing to a Vec cannot fail.
         let _ = writeln!(out, " in:{bytes_in} out:{bytes_out} tot:{}", bytes_in + bytes_out);
-        Ok(())
-    }
-
-    fn on_end(&mut self, _: &End<'_>, _: &mut Control) -> Result<(), ChiselError> {
         Ok(())
     }
 }

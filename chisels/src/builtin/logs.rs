@@ -152,8 +152,7 @@ impl Chisel for Logs {
     fn on_end(&mut self, _: &End<'_>, control: &mut Control) -> Result<(), ChiselError> {
         if self.json.is_none() {
             if self.is_terminal {
-                control.out.extend_from_slice(self.colours.reset.as_bytes());
-                control.out.push(b'\n');
+                self.colours.finish(&mut control.out);
             }
             if self.export.is_wanted() {
                 // Writing to a Vec cannot fail.

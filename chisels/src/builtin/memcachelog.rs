@@ -1,6 +1,6 @@
 //! `memcachelog`: the get and set commands of memcached's text protocol, one line for each key.
 
-use crate::api::{ArgSpec, Chisel, End, Handover, Meta, Settings};
+use crate::api::{ArgSpec, Chisel, Handover, Meta, Settings};
 use crate::control::Control;
 use crate::error::ChiselError;
 use crate::kit::{JsonLine, bad_arg, number_arg};
@@ -88,10 +88,6 @@ impl Chisel for MemcacheLog {
             out.extend_from_slice(&visible(command.key));
             out.push(b'\n');
         }
-        Ok(())
-    }
-
-    fn on_end(&mut self, _: &End<'_>, _: &mut Control) -> Result<(), ChiselError> {
         Ok(())
     }
 }

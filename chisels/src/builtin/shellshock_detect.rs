@@ -3,7 +3,7 @@
 //! An attack gives bash or sh a variable whose value begins a function, `() {`. sysdig's version asks
 //! for a parameter that no event has had since 2014; this one looks at the environment of the process.
 
-use crate::api::{Chisel, End, Handover, Meta, Settings};
+use crate::api::{Chisel, Handover, Meta, Settings};
 use crate::control::Control;
 use crate::error::ChiselError;
 use crate::kit::{Fields, JsonLine};
@@ -42,10 +42,6 @@ impl Chisel for ShellshockDetect {
         &META
     }
 
-    fn set_arg(&mut self, _: &str, _: &str, _: &mut Control) -> Result<(), ChiselError> {
-        Ok(())
-    }
-
     fn init(&mut self, settings: &Settings, control: &mut Control) -> Result<Option<Handover>, ChiselError> {
         self.fields = Fields::new(FIELDS, settings).expect("the fields exist");
         self.json = settings.json;
@@ -82,10 +78,6 @@ impl Chisel for ShellshockDetect {
         write_column(out, &parent_pid, 8);
         out.extend_from_slice(&visible(function));
         out.push(b'\n');
-        Ok(())
-    }
-
-    fn on_end(&mut self, _: &End<'_>, _: &mut Control) -> Result<(), ChiselError> {
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! `spy_file`: every read and write of files, or of one file, with the data.
 
-use crate::api::{ArgSpec, Chisel, End, Handover, Meta, Settings};
+use crate::api::{ArgSpec, Chisel, Handover, Meta, Settings};
 use crate::control::Control;
 use crate::error::ChiselError;
 use crate::kit::{Fields, json_lines};
@@ -109,10 +109,6 @@ impl Chisel for SpyFile {
         out.push(b' ');
         push(out, FD, " ");
         push(out, DATA, "\n");
-        Ok(())
-    }
-
-    fn on_end(&mut self, _: &End<'_>, _: &mut Control) -> Result<(), ChiselError> {
         Ok(())
     }
 }

@@ -142,8 +142,7 @@ impl Chisel for SpyPeer {
 
     fn on_end(&mut self, _: &End<'_>, control: &mut Control) -> Result<(), ChiselError> {
         if self.json.is_none() {
-            control.out.extend_from_slice(self.colours.reset.as_bytes());
-            control.out.push(b'\n');
+            self.colours.finish(&mut control.out);
         }
         Ok(())
     }

@@ -131,8 +131,7 @@ impl Chisel for SpyUsers {
 
     fn on_end(&mut self, _: &End<'_>, control: &mut Control) -> Result<(), ChiselError> {
         if !self.json {
-            control.out.extend_from_slice(self.colours.reset.as_bytes());
-            control.out.push(b'\n');
+            self.colours.finish(&mut control.out);
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `stdin`, `stdout`, `stderr`: the data of fds 0, 1 and 2 as it is.
 
-use crate::api::{ArgSpec, Chisel, End, Handover, Meta, Settings};
+use crate::api::{ArgSpec, Chisel, Handover, Meta, Settings};
 use crate::control::Control;
 use crate::error::ChiselError;
 use crate::kit::{Colours, Fields, json_lines};
@@ -114,10 +114,6 @@ impl Chisel for Stream {
         }
         out.extend_from_slice(&data);
         out.push(b'\n');
-        Ok(())
-    }
-
-    fn on_end(&mut self, _: &End<'_>, _: &mut Control) -> Result<(), ChiselError> {
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use super::top_rows::{HIDDEN, ROWS};
 use crate::api::{Chisel, End, Handover, Input, Meta, Settings, Tick};
 use crate::control::{Control, Interval};
 use crate::error::ChiselError;
-use crate::kit::{Column, Fields, Screen, TopTable, Totals, Units, bad_arg, number_arg};
+use crate::kit::{Column, Fields, Screen, TopTable, Totals, Units, bad_arg, count_arg};
 use capture_engine::EventView;
 use std::borrow::Cow;
 
@@ -145,7 +145,7 @@ impl Chisel for Top {
             "value" => self.table.value.field = value.to_owned().into(),
             "valuedesc" => self.table.value.heading = value.to_owned().into(),
             "filter" => self.filter = value.to_owned().into(),
-            "top_number" => self.table.limit = number_arg(self.name(), name, value)?.max(0.0) as usize,
+            "top_number" => self.table.limit = count_arg(self.name(), name, value)?,
             _ => {
                 let units = Units::named(value);
                 let wrong =
@@ -198,9 +198,8 @@ impl Chisel for Top {
         _: &EventView<'_>,
         control: &mut Control,
     ) -> Result<(), ChiselError> {
-        self.screen.renew(&mut control.out);
-        self.write(tick.ts_ns, tick.delta_ns, &mut control.out);
-        self.screen.pause(&mut control.out);
+        let screen = self.screen;
+        screen.renew(&mut control.out, |out| self.write(tick.ts_ns, tick.delta_ns, out));
         self.totals.clear();
         Ok(())
     }

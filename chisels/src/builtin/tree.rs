@@ -61,10 +61,6 @@ impl Chisel for Tree {
         &META
     }
 
-    fn set_arg(&mut self, _: &str, _: &str, _: &mut Control) -> Result<(), ChiselError> {
-        Ok(())
-    }
-
     fn init(&mut self, settings: &Settings, _: &mut Control) -> Result<Option<Handover>, ChiselError> {
         self.zone = settings.zone.clone();
         self.json = settings.json;

@@ -46,10 +46,6 @@ impl Chisel for UdpExtract {
         &META
     }
 
-    fn set_arg(&mut self, _: &str, _: &str, _: &mut Control) -> Result<(), ChiselError> {
-        Ok(())
-    }
-
     fn init(&mut self, settings: &Settings, control: &mut Control) -> Result<Option<Handover>, ChiselError> {
         self.fields = Fields::new(FIELDS, settings).expect("the fields exist");
         control.snaplen = Some(SNAPLEN);

@@ -23,6 +23,12 @@ impl Colours {
     };
     /// None.
     pub(crate) const OFF: Colours = Colours { red: "", green: "", yellow: "", blue: "", cyan: "", reset: "" };
+
+    /// The last line of coloured text: what follows has the terminal's own colour again.
+    pub(crate) fn finish(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.reset.as_bytes());
+        out.push(b'\n');
+    }
 }
 
 impl Default for Colours {

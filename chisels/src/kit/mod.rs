@@ -33,6 +33,11 @@ pub(crate) fn bad_arg(chisel: &str, arg: &str, reason: impl Into<String>) -> Chi
     ChiselError::BadArg { name: chisel.to_owned(), arg: arg.to_owned(), reason: reason.into() }
 }
 
+/// How many of something an argument asks for; none where it is below 0.
+pub(crate) fn count_arg(chisel: &str, arg: &str, value: &str) -> Result<usize, ChiselError> {
+    Ok(number_arg(chisel, arg, value)?.max(0.0) as usize)
+}
+
 /// The number that an argument is.
 pub(crate) fn number_arg(chisel: &str, arg: &str, value: &str) -> Result<f64, ChiselError> {
     match value.trim().parse::<f64>() {

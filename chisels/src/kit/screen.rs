@@ -37,16 +37,13 @@ impl Screen {
         }
     }
 
-    /// A result follows.
-    pub(crate) fn renew(self, out: &mut Vec<u8>) {
+    /// A result that others follow.
+    pub(crate) fn renew(self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         if self.draws() {
             out.extend_from_slice(CLEAR);
             out.extend_from_slice(TO_THE_TOP);
         }
-    }
-
-    /// A result ended that others follow.
-    pub(crate) fn pause(self, out: &mut Vec<u8>) {
+        write(out);
         if self.is_live && !self.is_terminal && !self.is_json {
             out.push(b'\n');
         }
