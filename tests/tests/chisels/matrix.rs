@@ -4,28 +4,15 @@
 //! A file that `cases` does not name runs without arguments. What differs stands in [`EXCEPTIONS`]
 //! with its reason; a row that no longer differs fails the test.
 
-use crate::cases::{CASES, FOLDER, unordered};
-use crate::support::{Compare, capture, difference, run, same};
+use crate::cases::{CASES, FOLDER, READ_BY_STOCK, unordered};
+use crate::support::{Compare, capture, difference, in_parallel, run, same};
 use capture_tests::{data_dir, stock_sysdig};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many files sysdig 0.29.3 has there.
 const FILES: usize = 102;
-
-/// Captures in tests/data/captures that sysdig 0.29.3 reads to the end.
-const CAPTURES: &[&str] = &[
-    "curl_google.scap",
-    "single_ipv6_conn.scap",
-    "test_ipv6_client.scap",
-    "k8s_dns.scap",
-    "interop-superset.scap",
-    "interop-full.scap",
-    "interop-container.scap",
-];
 
 const K8S_TUPLE: &str = "sysdig 0.29.3 reads the IPv4 tuple of this capture's messages shifted and prints addresses \
                          that are none (53.0.3.0); ours are those of the file";
@@ -93,20 +80,7 @@ fn every_chisel_of_the_package_runs_as_in_stock() {
     let files = lua_files();
     assert_eq!(files.len(), FILES, "{FOLDER} is not that of sysdig 0.29.3");
     let runs = plan(&files);
-    let outcomes: Vec<Mutex<Option<Outcome>>> = runs.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let at = runs.iter().position(|r| std::ptr::eq(r, run)).expect("it is one of them");
-                    *outcomes[at].lock().expect("lives") = Some(both(run, &stock));
-                }
-            });
-        }
-    });
-    let outcomes: Vec<Outcome> =
-        outcomes.into_iter().map(|o| o.into_inner().expect("lives").expect("ran")).collect();
+    let outcomes = in_parallel(&runs, |run| both(run, &stock));
     print_matrix(&runs, &outcomes);
     check(&runs, &outcomes);
 }
@@ -126,7 +100,7 @@ fn plan(files: &[String]) -> Vec<Run<'_>> {
             text.lines().any(|line| line.trim_end().starts_with("args") && line.contains('='))
         });
         // Libraries and views are refused before the capture is opened.
-        let captures = if is_chisel { CAPTURES } else { &CAPTURES[..1] };
+        let captures = if is_chisel { READ_BY_STOCK } else { &READ_BY_STOCK[..1] };
         let how = unordered(file);
         for &capture in captures {
             runs.push(Run { chisel: file, args: &[], how, ours: &[], capture });
@@ -197,7 +171,7 @@ fn without(text: &[u8], folder: &str) -> Vec<u8> {
 
 fn print_matrix(runs: &[Run<'_>], outcomes: &[Outcome]) {
     println!("= equal   s equal as sets   e both refuse alike   x differs");
-    for (at, name) in CAPTURES.iter().enumerate() {
+    for (at, name) in READ_BY_STOCK.iter().enumerate() {
         println!("{:>2}: {name}", at + 1);
     }
     let mut rows: Vec<(String, String)> = Vec::new();

@@ -1,33 +1,19 @@
 //! Built-in chisels print what sysdig's Lua files of the same names print in our host, which in turn is
 //! what stock sysdig prints (`matrix`).
 //!
-//! Each built-in chisel that has a Lua file runs over each of [`CAPTURES`], without arguments and as the
+//! Each built-in chisel that has a Lua file runs over those that sysdig reads and over [`REAL`] ones, without arguments and as the
 //! rows of `cases` say. What differs stands in [`EXCEPTIONS`] with its reason; a row that no longer
 //! differs fails the test.
 
-use crate::cases::{CASES, FOLDER, unordered};
-use crate::support::{Compare, capture, difference, run, same};
+use crate::cases::{CASES, FOLDER, READ_BY_STOCK, unordered};
+use crate::support::{Compare, capture, difference, in_parallel, run, same};
 use capture_tests::{data_dir, skip};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Output;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Captures in tests/data/captures: those that sysdig 0.29.3 reads, and some of the real ones.
-const CAPTURES: &[&str] = &[
-    "curl_google.scap",
-    "single_ipv6_conn.scap",
-    "test_ipv6_client.scap",
-    "k8s_dns.scap",
-    "interop-superset.scap",
-    "interop-full.scap",
-    "interop-container.scap",
-    "kitchen.scap.gz",
-    "tools.scap.gz",
-    "dns.scap.gz",
-    "shell.scap.gz",
-];
+/// Further captures in tests/data/captures.
+const REAL: &[&str] = &["kitchen.scap.gz", "tools.scap.gz", "dns.scap.gz", "shell.scap.gz"];
 /// Captures that have containers with names, for runs with container data.
 const WITH_CONTAINERS: &[&str] = &["k8s_dns.scap", "interop-full.scap", "interop-container.scap"];
 /// A built-in chisel that has the name of a library of sysdig's.
@@ -84,21 +70,7 @@ fn built_in_chisels_print_what_the_lua_files_print() {
     let twins: Vec<String> = built_in().into_iter().filter(is_twin).collect();
     assert_eq!(twins.len(), TWINS, "{twins:?}");
     let runs = plan(&twins);
-    let outcomes: Vec<Mutex<Option<Outcome>>> = runs.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(run) = runs.get(at) else { break };
-                    *outcomes[at].lock().expect("lives") = Some(both(run));
-                }
-            });
-        }
-    });
-    let outcomes: Vec<Outcome> =
-        outcomes.into_iter().map(|o| o.into_inner().expect("lives").expect("ran")).collect();
+    let outcomes = in_parallel(&runs, both);
     print(&runs, &outcomes);
     check(&runs, &outcomes);
 }
@@ -118,7 +90,7 @@ fn plan(twins: &[String]) -> Vec<Run> {
         let cases = CASES.iter().filter(|case| case.chisel == chisel && !case.args.is_empty());
         let cases = cases.map(|case| (case.args.to_vec(), case.how));
         for (args, how) in plain.into_iter().chain(cases) {
-            for &capture in CAPTURES {
+            for &capture in READ_BY_STOCK.iter().chain(REAL) {
                 runs.push(Run { chisel: chisel.clone(), args: args.clone(), options: &[], how, capture });
             }
             for &capture in WITH_CONTAINERS {

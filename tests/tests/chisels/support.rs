@@ -2,6 +2,8 @@
 
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How two outputs are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,4 +84,22 @@ pub(crate) fn difference(left: &[u8], right: &[u8]) -> String {
             .collect()
     };
     format!("  only ours:   {:?}\n  only stock's: {:?}", only(&left, &right), only(&right, &left))
+}
+
+/// Does `work` for each of `runs`, on all CPUs; the results in the order of the runs.
+pub(crate) fn in_parallel<R: Sync, O: Send>(runs: &[R], work: impl Fn(&R) -> O + Sync) -> Vec<O> {
+    let results: Vec<Mutex<Option<O>>> = runs.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(run) = runs.get(at) else { break };
+                    *results[at].lock().expect("lives") = Some(work(run));
+                }
+            });
+        }
+    });
+    results.into_iter().map(|result| result.into_inner().expect("lives").expect("ran")).collect()
 }
