@@ -141,7 +141,7 @@ enum GroupKey {
     Or(Vec<InstrId>),
     Not(InstrId),
     ExactlyOne(Vec<InstrId>),
-    Recall(InstrId),
+    Recall(Subject, InstrId),
     OnTypes(TypeSet, InstrId),
 }
 
@@ -262,7 +262,7 @@ impl Compiler<'_> {
                 if self.instrs[id].cost >= recall::WORTH_COST
                     && self.kept[subject.index()] < recall::RESULTS_MAX =>
             {
-                self.group(GroupKey::Recall(id))
+                self.group(GroupKey::Recall(subject, id))
             }
             _ => id,
         }
@@ -286,11 +286,10 @@ impl Compiler<'_> {
                 let bounds = Box::new(TypeBounds::at_most(*may));
                 (InstrKind::Guarded { bounds, test: *inner }, self.instrs[*inner].cost)
             }
-            GroupKey::Recall(inner) => {
-                let Depends::On(subject) = self.depends[*inner] else { return *inner };
+            GroupKey::Recall(subject, inner) => {
                 let bit = self.kept[subject.index()];
                 self.kept[subject.index()] += 1;
-                (InstrKind::Recall { subject, bit, inner: *inner }, recall::ASK_COST)
+                (InstrKind::Recall { subject: *subject, bit, inner: *inner }, recall::ASK_COST)
             }
         };
         let parts: &[InstrId] = match &kind {
