@@ -16,8 +16,9 @@ use capture_common::event_table::OWN_PARAMS;
 use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSink, Snapshot};
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::{AddAssign, Range};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -69,6 +70,8 @@ pub struct WriterOptions {
     pub frame_age: Duration,
     /// Frames that may wait for the encoder before events do.
     pub queue_frames: usize,
+    /// User and group that a file is given to when [`Writer::create`] makes it.
+    pub owner: Option<(u32, u32)>,
 }
 
 impl Default for WriterOptions {
@@ -79,6 +82,7 @@ impl Default for WriterOptions {
             frame_bytes: 1 << 20,
             frame_age: Duration::from_secs(1),
             queue_frames: 16,
+            owner: None,
         }
     }
 }
@@ -148,11 +152,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Creates (or truncates) a file.
+    /// Creates a file that nobody but its owner may read, since it holds what programs read and
+    /// wrote; or truncates one that is there, whose owner and mode stay.
     pub fn create(path: impl AsRef<Path>, options: WriterOptions) -> Result<Writer, FileError> {
         let file = path.as_ref().display().to_string();
         let encoder = encoder(&file, options)?;
-        let created = File::create(path.as_ref()).and_then(|f| Ok((f.metadata()?.is_file(), f)));
+        let created = create(path.as_ref(), options.owner).and_then(|f| Ok((f.metadata()?.is_file(), f)));
         let (is_regular, handle) =
             created.map_err(|source| FileError::Create { file: file.clone(), source })?;
         let target = if is_regular { Target::File(handle) } else { Target::Stream(Box::new(handle)) };
@@ -326,6 +331,22 @@ impl Writer {
         let appended = self.append(rewritten.bytes());
         self.rewritten = rewritten;
         appended
+    }
+}
+
+/// Opens for writing. A name that leads to something already (a file, a pipe, a device) is opened
+/// as it is.
+fn create(path: &Path, owner: Option<(u32, u32)>) -> io::Result<File> {
+    let mut new = File::options();
+    match new.write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => {
+            if let Some((user, group)) = owner {
+                std::os::unix::fs::fchown(&file, Some(user), Some(group))?;
+            }
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::create(path),
+        Err(error) => Err(error),
     }
 }
 

@@ -253,6 +253,11 @@ pub struct RawArgs {
     #[arg(long, help_heading = LIVE)]
     pub whole_tree: bool,
 
+    /// Go on as this user once the probe is attached, with no rights of root but those to look into
+    /// processes and to trace. Files that are written, and a command, are the user's
+    #[arg(long, value_name = "USER", help_heading = LIVE)]
+    pub user: Option<String>,
+
     /// Memory of the ring of each CPU in MiB, a power of two
     #[arg(long, value_name = "MIB", help_heading = LIVE)]
     pub buffer: Option<String>,

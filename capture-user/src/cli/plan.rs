@@ -10,6 +10,7 @@ use super::signals::StopFlag;
 use crate::enrich::EnrichOptions;
 use crate::live::command::CommandLine;
 use crate::live::priority;
+use crate::live::rights::{self, User};
 use crate::live::source::SourceOptions;
 use crate::live::watch::{Root, WatchOptions};
 use crate::live::{LiveOptions, Part, ProbeOptions};
@@ -94,6 +95,8 @@ pub struct LivePlan {
     pub containers: Option<ContainerPlan>,
     /// The process tree that is recorded; `None`: the machine.
     pub watch: Option<WatchOptions>,
+    /// As whom the capture goes on once it records.
+    pub user: Option<User>,
 }
 
 /// Metadata of containers in a live capture.
@@ -131,6 +134,8 @@ pub struct WritePlan {
     pub path: String,
     /// Its container.
     pub compression: Compression,
+    /// Whom a new file is given to: who called sudo.
+    pub owner: Option<(u32, u32)>,
     /// Whether users and groups are written.
     pub users: bool,
     /// Whether events that did not pass the filter but change state are kept for replay.
@@ -261,6 +266,7 @@ fn live_plan(args: &RawArgs, stop: &StopFlag) -> Result<LivePlan, CliError> {
         include_self: args.debug,
         containers: container_plan(args)?,
         watch: watch_plan(args, stop)?,
+        user: args.user.as_deref().map(User::find).transpose()?,
     })
 }
 
@@ -322,6 +328,7 @@ fn write_plan(args: &RawArgs, path: String) -> Result<WritePlan, CliError> {
     Ok(WritePlan {
         path,
         compression,
+        owner: rights::behind_sudo(|name| std::env::var(name).ok()),
         users: !args.exclude_users,
         keep_state: !args.filter_proclist,
         fat: args.fat_file,
@@ -366,6 +373,7 @@ fn refuse_live_options(args: &RawArgs) -> Result<(), CliError> {
         (args.strict, "--strict"),
         (args.pid.is_some(), "--pid"),
         (args.whole_tree, "--whole-tree"),
+        (args.user.is_some(), "--user"),
     ];
     match given.into_iter().find(|(given, _)| *given) {
         Some((_, option)) => {

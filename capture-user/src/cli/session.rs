@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::report::ReplayStats;
 use super::signals::StopFlag;
 use super::{Outcome, proclist, report, same_file};
-use crate::enrich::Enrichment;
+use crate::enrich::{Enrichment, Sources};
 use crate::live::command::{CommandEnd, Running};
 use crate::live::containers::ContainerOptions;
 use crate::live::priority;
@@ -147,14 +147,24 @@ impl Session {
         priority::raise(priority::CONSUMER);
         let wanted_snaplen = self.chisels.as_ref().and_then(|chisels| chisels.wanted_snaplen);
         let mut options = live.source_options(wanted_snaplen);
-        if let Some(plan) = &live.containers {
-            let directory = Enrichment::start(&plan.sources).map_err(|error| CliError::Io {
+        let containers = live.containers.as_ref().map(|plan| (Sources::find(&plan.sources), plan.wait));
+        let attached = LiveSource::attach(&options.live)?;
+        // Before any thread starts: each has the rights of the one that starts it.
+        if let Some(user) = &live.user {
+            if let Some((sources, _)) = &containers {
+                sources.connect_ahead();
+            }
+            user.become_it()?;
+        }
+        if let Some((sources, wait)) = containers {
+            let directory = Enrichment::start(sources).map_err(|error| CliError::Io {
                 what: "starting the threads that ask for containers".into(),
                 error,
             })?;
-            options.containers = Some(ContainerOptions { directory: Arc::new(directory), wait: plan.wait });
+            options.containers = Some(ContainerOptions { directory: Arc::new(directory), wait });
         }
-        let source = LiveSource::open(&options)?;
+        let source = attached.start(&options)?;
+        priority::raise(priority::CONSUMER);
         let mut feed = Feed::new("live", Source::Live(Box::new(source)), self.engine_options());
         let result = self.pass_on(&mut feed);
         let result = result.and(self.end_input(&feed.engine));

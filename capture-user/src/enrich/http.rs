@@ -2,16 +2,17 @@
 //! of a line. A peer that answers byte by byte, endlessly or with garbage costs its own
 //! connection.
 
+use super::endpoint::Endpoint;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use std::path::Path;
 use std::time::Duration;
-use tokio::net::UnixStream;
 use tokio::time::timeout;
+
+type Sender = http1::SendRequest<Empty<Bytes>>;
 
 /// Time for a whole answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
@@ -38,46 +39,72 @@ pub(super) enum HttpError {
 }
 
 /// The body of `GET target`.
-pub(super) async fn get(socket: &Path, target: &str) -> Result<Bytes, HttpError> {
+pub(super) async fn get(endpoint: &Endpoint, target: &str) -> Result<Bytes, HttpError> {
     let whole = async {
-        let response = send(socket, target).await?;
-        match Limited::new(response.into_body(), BODY_MAX).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
-            Err(e) if e.is::<LengthLimitError>() => Err(HttpError::TooLong),
-            Err(e) => Err(match e.downcast::<hyper::Error>() {
-                Ok(e) => HttpError::Protocol(*e),
-                Err(_) => HttpError::TooLong,
-            }),
+        if let Some(mut sender) = endpoint.take_idle()
+            && let Ok(response) = ask(&mut sender, target).await
+        {
+            return read(endpoint, sender, response).await;
         }
+        // Where a kept connection failed, too: the server may have closed it for being idle.
+        let mut sender = connect(endpoint).await?;
+        let response = ask(&mut sender, target).await?;
+        read(endpoint, sender, response).await
     };
     timeout(PATIENCE, whole).await.map_err(|_| HttpError::Timeout)?
 }
 
 /// The lines of `GET target`, which does not end by itself.
-pub(super) async fn lines(socket: &Path, target: &str) -> Result<Lines, HttpError> {
-    let response = timeout(PATIENCE, send(socket, target)).await.map_err(|_| HttpError::Timeout)??;
-    Ok(Lines { body: response.into_body(), buffer: Vec::new() })
+pub(super) async fn lines(endpoint: &Endpoint, target: &str) -> Result<Lines, HttpError> {
+    let whole = async {
+        let response = ask(&mut connect(endpoint).await?, target).await?;
+        successful(&response)?;
+        Ok(Lines { body: response.into_body(), buffer: Vec::new() })
+    };
+    timeout(PATIENCE, whole).await.map_err(|_| HttpError::Timeout)?
 }
 
-async fn send(socket: &Path, target: &str) -> Result<Response<Incoming>, HttpError> {
-    let stream = UnixStream::connect(socket).await.map_err(HttpError::Connect)?;
-    let (mut sender, connection) = http1::Builder::new()
+async fn connect(endpoint: &Endpoint) -> Result<Sender, HttpError> {
+    let stream = endpoint.connect().await.map_err(HttpError::Connect)?;
+    let (sender, connection) = http1::Builder::new()
         .max_buf_size(64 << 10)
         .handshake::<_, Empty<Bytes>>(TokioIo::new(stream))
         .await?;
-    // It ends with the response's body.
+    // It ends with the last of sender and response's body.
     tokio::spawn(async move {
         // What fails here fails the request, too.
         let _ = connection.await;
     });
+    Ok(sender)
+}
+
+async fn ask(sender: &mut Sender, target: &str) -> Result<Response<Incoming>, HttpError> {
     let request = Request::get(target).header("host", "localhost").body(Empty::new());
     let Ok(request) = request else { return Err(HttpError::Status(400)) };
-    let response = sender.send_request(request).await?;
-    if response.status().is_success() {
-        Ok(response)
-    } else {
-        Err(HttpError::Status(response.status().as_u16()))
-    }
+    Ok(sender.send_request(request).await?)
+}
+
+/// Reads an answer to its end, which frees its connection for the next question.
+async fn read(endpoint: &Endpoint, sender: Sender, response: Response<Incoming>) -> Result<Bytes, HttpError> {
+    let status = successful(&response);
+    let body = match Limited::new(response.into_body(), BODY_MAX).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(e) if e.is::<LengthLimitError>() => return Err(HttpError::TooLong),
+        Err(e) => {
+            return Err(match e.downcast::<hyper::Error>() {
+                Ok(e) => HttpError::Protocol(*e),
+                Err(_) => HttpError::TooLong,
+            });
+        }
+    };
+    // One that the server closed is of no more use, and no fault of this answer.
+    let _ = endpoint.keep(sender).await;
+    status.map(|()| body)
+}
+
+fn successful(response: &Response<Incoming>) -> Result<(), HttpError> {
+    let status = response.status();
+    if status.is_success() { Ok(()) } else { Err(HttpError::Status(status.as_u16())) }
 }
 
 /// Lines of an endless answer.

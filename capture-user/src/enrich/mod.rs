@@ -14,6 +14,7 @@
 mod bundle;
 mod cri;
 mod docker;
+mod endpoint;
 mod http;
 mod json;
 mod metadata;
@@ -25,7 +26,9 @@ mod store;
 mod tests;
 
 use crate::live::containers::{Directory, Sighting};
+use crate::live::priority;
 use bundle::Bundles;
+use endpoint::Endpoint;
 use requests::{Requests, Wanted, keep_serving};
 use sockets::Protocol;
 use std::path::PathBuf;
@@ -59,6 +62,27 @@ pub fn sockets_here() -> (Vec<String>, Vec<String>) {
     (names(open), names(closed))
 }
 
+/// The engines' sockets, before anybody asks.
+#[derive(Debug)]
+pub struct Sources {
+    engines: Vec<(Endpoint, Protocol)>,
+}
+
+impl Sources {
+    /// All that are to be looked at.
+    pub fn find(options: &EnrichOptions) -> Sources {
+        let sockets = sockets::all(&options.cri, |name| std::env::var(name).ok());
+        Sources { engines: sockets.into_iter().map(|(path, of)| (Endpoint::new(path), of)).collect() }
+    }
+
+    /// Connects to those that are there now, for a capture that may not do so later.
+    pub fn connect_ahead(&self) {
+        for (endpoint, protocol) in &self.engines {
+            endpoint.connect_ahead(protocol.connections());
+        }
+    }
+}
+
 /// The sources of metadata, running until this is dropped.
 #[derive(Debug)]
 pub struct Enrichment {
@@ -78,28 +102,29 @@ impl Enrichment {
     ///
     /// # Errors
     /// When the system gives none.
-    pub fn start(options: &EnrichOptions) -> std::io::Result<Enrichment> {
-        let sockets = sockets::all(&options.cri, |name| std::env::var(name).ok());
-        Self::start_with(Bundles::usual(), sockets)
+    pub fn start(sources: Sources) -> std::io::Result<Enrichment> {
+        Self::start_with(Bundles::usual(), sources.engines)
     }
 
-    fn start_with(bundles: Bundles, sockets: Vec<(PathBuf, Protocol)>) -> std::io::Result<Enrichment> {
+    fn start_with(bundles: Bundles, engines: Vec<(Endpoint, Protocol)>) -> std::io::Result<Enrichment> {
         let store = Arc::new(Store::default());
         let (disk, notes) = sync_channel(DISK_QUEUE);
         let of_disk = store.clone();
         // Neither is waited for at the end: both end with their queues, and a reader that hangs
         // (a dead file system) must not keep the program.
-        std::thread::Builder::new()
-            .name("capture-disk".into())
-            .spawn(move || read_disk(bundles, &notes, &of_disk))?;
-        let (engines, all): (Vec<_>, Vec<_>) = sockets.into_iter().map(with_requests).unzip();
+        std::thread::Builder::new().name("capture-disk".into()).spawn(move || {
+            priority::raise(priority::CONSUMER);
+            read_disk(bundles, &notes, &of_disk);
+        })?;
+        let (engines, all): (Vec<_>, Vec<_>) = engines.into_iter().map(with_requests).unzip();
         let of_engines = store.clone();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         std::thread::Builder::new().name("capture-engines".into()).spawn(move || {
+            priority::raise(priority::CONSUMER);
             tokio::task::LocalSet::new().block_on(&runtime, async {
                 let mut serving = tokio::task::JoinSet::new();
-                for (socket, protocol, requests) in all {
-                    serving.spawn_local(serve(socket, protocol, requests, of_engines.clone()));
+                for (endpoint, protocol, requests) in all {
+                    serving.spawn_local(serve(endpoint, protocol, requests, of_engines.clone()));
                 }
                 while serving.join_next().await.is_some() {}
             });
@@ -116,20 +141,20 @@ impl Enrichment {
 }
 
 fn with_requests(
-    (socket, protocol): (PathBuf, Protocol),
-) -> (mpsc::Sender<Wanted>, (PathBuf, Protocol, Requests)) {
+    (endpoint, protocol): (Endpoint, Protocol),
+) -> (mpsc::Sender<Wanted>, (Endpoint, Protocol, Requests)) {
     let (sender, requests) = Requests::new();
-    (sender, (socket, protocol, requests))
+    (sender, (endpoint, protocol, requests))
 }
 
-async fn serve(socket: PathBuf, protocol: Protocol, mut requests: Requests, store: Arc<Store>) {
+async fn serve(endpoint: Endpoint, protocol: Protocol, mut requests: Requests, store: Arc<Store>) {
     match protocol {
         Protocol::Docker => {
-            let docker = docker::Docker::new(socket, store);
+            let docker = docker::Docker::new(endpoint, store);
             keep_serving(docker.socket(), &mut requests, async |requests| docker.serve(requests).await).await;
         }
         Protocol::Cri => {
-            let cri = cri::Cri::new(socket, store);
+            let cri = cri::Cri::new(endpoint, store);
             keep_serving(cri.socket(), &mut requests, async |requests| cri.serve(requests).await).await;
         }
     }

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, mpsc};
 /// Ids that may wait for one engine.
 pub(super) const WAITING_MAX: usize = 4096;
 /// Questions under way to one engine.
-const UNDER_WAY_MAX: usize = 8;
+pub(super) const UNDER_WAY_MAX: usize = 8;
 /// Pauses between looks at a socket where nobody answers.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(2);

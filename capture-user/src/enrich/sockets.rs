@@ -1,5 +1,6 @@
 //! Where engines listen: what the user and the environment say, and every usual place.
 
+use super::requests::UNDER_WAY_MAX;
 use std::path::{Path, PathBuf};
 
 /// What an engine behind a socket speaks.
@@ -9,6 +10,18 @@ pub(super) enum Protocol {
     Docker,
     /// The Kubernetes container runtime interface.
     Cri,
+}
+
+impl Protocol {
+    /// Connections that a client uses at a time.
+    pub(super) fn connections(self) -> usize {
+        match self {
+            // Questions, and the stream of events.
+            Self::Docker => UNDER_WAY_MAX + 1,
+            // All calls share one.
+            Self::Cri => 1,
+        }
+    }
 }
 
 /// Usual sockets; `*` stands for each user's id.

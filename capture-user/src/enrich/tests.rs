@@ -56,8 +56,9 @@ fn well_behaved(target: &str, stream: &mut UnixStream) {
 }
 
 fn start(sockets: &[(&Path, Protocol)]) -> Enrichment {
-    let sockets = sockets.iter().map(|(path, protocol)| (path.to_path_buf(), *protocol)).collect();
-    Enrichment::start_with(Bundles::of(&[]), sockets).unwrap()
+    let engines =
+        sockets.iter().map(|(path, protocol)| (Endpoint::new(path.to_path_buf()), *protocol)).collect();
+    Enrichment::start_with(Bundles::of(&[]), engines).unwrap()
 }
 
 fn see(enrichment: &Enrichment, id: &str) {
@@ -93,6 +94,53 @@ fn an_engine_is_asked_for_what_the_stream_shows() {
     assert_eq!(record["port_mappings"][0]["HostPort"].as_u64(), Some(18_080));
     assert_eq!(record["Healthcheck"]["exe"].as_str(), Some("/bin/sh"));
     assert_eq!(record["Mounts"].as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn connections_made_ahead_are_used_where_no_more_can_be_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("docker.sock");
+    serve_http(&socket, well_behaved);
+    let endpoint = Endpoint::new(socket.clone());
+    endpoint.connect_ahead(Protocol::Docker.connections());
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::write(&socket, "nobody listens here").unwrap();
+    let engines = vec![(endpoint, Protocol::Docker)];
+    let enrichment = Enrichment::start_with(Bundles::of(&[]), engines).unwrap();
+    assert_eq!(record_of(&enrichment, ID)["name"].as_str(), Some("eng-web"));
+}
+
+/// A server that answers more than one request on a connection, and counts connections.
+fn serve_kept(socket: &Path, connections: Arc<std::sync::atomic::AtomicUsize>) {
+    let listener = UnixListener::bind(socket).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            connections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                while let Some(Ok(first)) = lines.next() {
+                    let _ = lines.by_ref().take_while(|l| l.as_ref().is_ok_and(|l| !l.is_empty())).count();
+                    well_behaved(first.split(' ').nth(1).unwrap_or(""), &mut stream);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_connection_answers_many_questions() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("docker.sock");
+    let connections = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    serve_kept(&socket, connections.clone());
+    let enrichment = start(&[(&socket, Protocol::Docker)]);
+    for _ in 0..40 {
+        assert_eq!(record_of(&enrichment, ID)["name"].as_str(), Some("eng-web"));
+        see(&enrichment, &format!("{:0>64}", "ab"));
+    }
+    let made = connections.load(std::sync::atomic::Ordering::SeqCst);
+    assert!(made <= Protocol::Docker.connections(), "{made} connections");
 }
 
 #[test]

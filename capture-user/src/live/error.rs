@@ -118,6 +118,32 @@ pub enum LiveError {
         "--pid needs the process ids of the host, and this is a pid namespace of its own: run it on the host (nsenter -t 1 -p), or watch a command"
     )]
     NotHostPids,
+    /// The user to go on as does not exist.
+    #[error("--user {name}: there is no such user on this machine")]
+    NoUser {
+        /// As it was typed.
+        name: String,
+    },
+    /// The system refused to let this process become another user's.
+    #[error(
+        "--user {name}: {what}: {reason}: only a capture that is started as root can go on as somebody else"
+    )]
+    BecomeUser {
+        /// Name of the user.
+        name: String,
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        reason: String,
+    },
+    /// The kernel refused bpf(2) although the capabilities are there.
+    #[error("the kernel ({release}) refuses the probe: {obstacle}")]
+    Obstacle {
+        /// `uname -r`.
+        release: String,
+        /// What is in the way, and what to do.
+        obstacle: &'static str,
+    },
     /// The start snapshot cannot be taken.
     #[error("start snapshot: {0}")]
     Snapshot(#[from] super::snapshot::SnapshotError),

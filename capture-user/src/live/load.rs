@@ -1,14 +1,14 @@
 //! Loads the probe: resolves, patches, creates the maps, fills the plan, loads and attaches the
 //! programs. Knows nothing of records.
 
-use super::{btf::Btf, cpus::Cpus, error::LiveError, features, object, offsets, tree::Tree};
+use super::{btf::Btf, cpus::Cpus, error::LiveError, features, object, offsets, rights, tree::Tree};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, PerCpuArray, ProgramArray},
     programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 use capture_common::{abi, ia32, plan, syscall_table};
-use std::{collections::BTreeMap, os::fd::AsFd, path::PathBuf};
+use std::{collections::BTreeMap, io, os::fd::AsFd, path::PathBuf};
 
 /// A program of the probe that is attached by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -179,9 +179,10 @@ impl Probe {
             loader.override_global(name, value, true);
         }
         let ring_total = object::lane_bytes(ring_bytes) * (cpus.online.len() * abi::LANES_PER_CPU) as u64;
-        let ebpf = loader
-            .load(&object)
-            .map_err(|e| LiveError::Maps { ring_bytes: ring_total, source: Box::new(e) })?;
+        let ebpf = loader.load(&object).map_err(|e| match obstacle(&e) {
+            Some(obstacle) => obstacle,
+            None => LiveError::Maps { ring_bytes: ring_total, source: Box::new(e) },
+        })?;
         let mut probe =
             Self { ebpf, links: BTreeMap::new(), loaded: options.all_parts().collect(), cpus, ring_bytes };
         probe.fill_slots()?;
@@ -346,6 +347,9 @@ pub(super) fn map_error(map: &'static str, source: aya::maps::MapError) -> LiveE
 /// A refusal, with the end of the verifier's log, where it says why.
 fn refused(program: &str, error: &ProgramError) -> LiveError {
     const LAST_LINES: usize = 12;
+    if let Some(obstacle) = obstacle(error) {
+        return obstacle;
+    }
     let reason = match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
@@ -355,6 +359,18 @@ fn refused(program: &str, error: &ProgramError) -> LiveError {
         other => other.to_string(),
     };
     LiveError::Program { program: program.to_owned(), release: features::kernel_release(), reason }
+}
+
+/// What is in the way where the kernel refuses bpf(2) itself, not what a program does.
+fn obstacle(error: &(dyn std::error::Error + 'static)) -> Option<LiveError> {
+    let io = std::iter::successors(Some(error), |e| e.source()).find_map(|e| e.downcast_ref::<io::Error>());
+    let code = io.and_then(io::Error::raw_os_error);
+    let is_refusal = matches!(code, Some(libc::EPERM | libc::EACCES | libc::ENOSYS));
+    let text = |path| std::fs::read_to_string(path).unwrap_or_default();
+    // A locked down kernel takes the programs for wrong ones (EINVAL).
+    let status = if is_refusal { text("/proc/self/status") } else { String::new() };
+    let obstacle = rights::obstacle(&status, &text("/sys/kernel/security/lockdown"))?;
+    Some(LiveError::Obstacle { release: features::kernel_release(), obstacle })
 }
 
 /// 8 MiB per ring keeps the writer inside the cache while the reader keeps up and holds tens of

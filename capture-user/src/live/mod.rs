@@ -27,6 +27,7 @@ mod object;
 mod offsets;
 pub mod priority;
 mod probe_log;
+pub mod rights;
 mod ring;
 mod sleep;
 pub mod snapshot;

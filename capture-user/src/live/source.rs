@@ -100,9 +100,71 @@ impl LiveSource {
     /// # Errors
     /// What is missing or what the kernel refused, in one sentence.
     pub fn open(options: &SourceOptions) -> Result<LiveSource, LiveError> {
+        Self::attach(&options.live)?.start(options)
+    }
+
+    /// Loads and attaches the probe: all that takes rights which a capture under way does not need
+    /// ([`User`](super::rights::User)).
+    ///
+    /// # Errors
+    /// What is missing or what the kernel refused, in one sentence.
+    pub fn attach(options: &LiveOptions) -> Result<Attached, LiveError> {
         let started = Instant::now();
         let start_ns = super::clock::monotonic_ns()?;
-        let mut collector = Collector::open(&options.live)?;
+        Ok(Attached { collector: Collector::open(options)?, started, start_ns })
+    }
+
+    /// Lets the watched command begin, where there is one: its first event is the enter of its exec.
+    /// From here on signals to this process are for the command; `stop` is set when they are not.
+    ///
+    /// # Errors
+    /// When the system refuses the signal handlers.
+    pub fn begin_command(&mut self, stop: Arc<AtomicBool>) -> Result<bool, LiveError> {
+        self.watching.as_mut().map_or(Ok(false), |watching| watching.begin(stop))
+    }
+
+    /// Asks for the end: recording stops, what was recorded is still delivered.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the capture, dropping what is still under way. Returns its counts and the command it
+    /// watched, which may still run, and what the drain thread failed of: the rest holds after a
+    /// failure, too.
+    pub fn close(mut self) -> (LiveStats, Option<Running>, Result<(), LiveError>) {
+        let mut stats = std::mem::take(&mut self.stats);
+        // Looked at before the end: from here on nobody takes, and what is not wanted is no loss.
+        // After the end of the stream the thread is gone and the number final.
+        stats.sink_lost = self.shared.sink_lost.load(Ordering::Relaxed);
+        stats.containers = self.placer.as_ref().map(|p| p.stats).unwrap_or_default();
+        self.stop();
+        let mut result = Ok(());
+        if let Some(pump) = self.pump.take() {
+            let ended = pump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            (stats.capture, result) = (ended.stats, ended.result);
+        }
+        stats.seconds = self.started.elapsed().as_secs_f64();
+        let watching = self.watching.take();
+        stats.tree_lost = watching.as_ref().map_or(0, Watching::lost);
+        (stats, watching.and_then(Watching::into_command), result)
+    }
+}
+
+/// The probe attached, and nobody who drains its rings yet.
+#[derive(Debug)]
+pub struct Attached {
+    collector: Collector,
+    started: Instant,
+    start_ns: u64,
+}
+
+impl Attached {
+    /// Starts to drain the rings, and takes the start snapshot.
+    ///
+    /// # Errors
+    /// What the system refused, in one sentence.
+    pub fn start(self, options: &SourceOptions) -> Result<LiveSource, LiveError> {
+        let Attached { mut collector, started, start_ns } = self;
         let decoder = Decoder::new(DecodeOptions {
             wall_offset_ns: collector.clock().offset_ns(),
             snaplen: options.live.probe.snaplen,
@@ -160,41 +222,6 @@ impl LiveSource {
         }
         source.snapshot = Some(Box::new(snapshot));
         Ok(source)
-    }
-
-    /// Lets the watched command begin, where there is one: its first event is the enter of its exec.
-    /// From here on signals to this process are for the command; `stop` is set when they are not.
-    ///
-    /// # Errors
-    /// When the system refuses the signal handlers.
-    pub fn begin_command(&mut self, stop: Arc<AtomicBool>) -> Result<bool, LiveError> {
-        self.watching.as_mut().map_or(Ok(false), |watching| watching.begin(stop))
-    }
-
-    /// Asks for the end: recording stops, what was recorded is still delivered.
-    pub fn stop(&self) {
-        self.shared.stop.store(true, Ordering::Relaxed);
-    }
-
-    /// Ends the capture, dropping what is still under way. Returns its counts and the command it
-    /// watched, which may still run, and what the drain thread failed of: the rest holds after a
-    /// failure, too.
-    pub fn close(mut self) -> (LiveStats, Option<Running>, Result<(), LiveError>) {
-        let mut stats = std::mem::take(&mut self.stats);
-        // Looked at before the end: from here on nobody takes, and what is not wanted is no loss.
-        // After the end of the stream the thread is gone and the number final.
-        stats.sink_lost = self.shared.sink_lost.load(Ordering::Relaxed);
-        stats.containers = self.placer.as_ref().map(|p| p.stats).unwrap_or_default();
-        self.stop();
-        let mut result = Ok(());
-        if let Some(pump) = self.pump.take() {
-            let ended = pump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (stats.capture, result) = (ended.stats, ended.result);
-        }
-        stats.seconds = self.started.elapsed().as_secs_f64();
-        let watching = self.watching.take();
-        stats.tree_lost = watching.as_ref().map_or(0, Watching::lost);
-        (stats, watching.and_then(Watching::into_command), result)
     }
 }
 

@@ -55,7 +55,11 @@ impl FileConsumer {
     }
 
     fn open(&mut self, path: &str) -> Result<(), CliError> {
-        let mut options = WriterOptions { compression: self.plan.compression, ..WriterOptions::default() };
+        let mut options = WriterOptions {
+            compression: self.plan.compression,
+            owner: self.plan.owner,
+            ..WriterOptions::default()
+        };
         if self.turn.as_ref().is_some_and(Turn::by_size) {
             (options.frame_bytes, options.queue_frames) = (SMALL_FRAME_BYTES, 1);
         }

@@ -1,6 +1,7 @@
 //! Unary gRPC calls over a unix socket: one HTTP/2 connection, a message with a prefix of five
 //! bytes each way, the status in the trailers. Every call has an end, every answer a largest size.
 
+use crate::enrich::endpoint::Endpoint;
 use crate::enrich::http::PATIENCE;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -9,8 +10,6 @@ use hyper::client::conn::http2;
 use hyper::header::HeaderMap;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
-use std::path::Path;
-use tokio::net::UnixStream;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -49,8 +48,8 @@ pub(super) struct Channel {
 
 impl Channel {
     /// Connects; the task ends when the connection does.
-    pub(super) async fn connect(socket: &Path) -> Result<(Channel, JoinHandle<()>), GrpcError> {
-        let stream = UnixStream::connect(socket).await.map_err(GrpcError::Connect)?;
+    pub(super) async fn connect(endpoint: &Endpoint) -> Result<(Channel, JoinHandle<()>), GrpcError> {
+        let stream = endpoint.connect().await.map_err(GrpcError::Connect)?;
         let handshake = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream));
         let (sender, connection) = timeout(PATIENCE, handshake).await.map_err(|_| GrpcError::Timeout)??;
         let task = tokio::spawn(async move {

@@ -7,6 +7,7 @@ mod grpc;
 mod messages;
 
 use super::bundle::bundle;
+use super::endpoint::Endpoint;
 use super::json::{self, parse, text};
 use super::metadata::{Metadata, Mount, Pod};
 use super::requests::{Requests, Served, Wanted};
@@ -19,7 +20,7 @@ use messages::{
 };
 use serde_json::Value;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,22 +39,22 @@ const NS_PER_S: i64 = 1_000_000_000;
 /// The engine behind one socket.
 #[derive(Clone, Debug)]
 pub(super) struct Cri {
-    socket: PathBuf,
+    endpoint: Endpoint,
     store: Arc<Store>,
 }
 
 impl Cri {
-    pub(super) fn new(socket: PathBuf, store: Arc<Store>) -> Self {
-        Cri { socket, store }
+    pub(super) fn new(endpoint: Endpoint, store: Arc<Store>) -> Self {
+        Cri { endpoint, store }
     }
 
     pub(super) fn socket(&self) -> &Path {
-        &self.socket
+        self.endpoint.path()
     }
 
     /// Serves until the engine goes away or the capture ends.
     pub(super) async fn serve(&self, requests: &mut Requests) -> Result<Served, GrpcError> {
-        let (channel, mut connection) = Channel::connect(&self.socket).await?;
+        let (channel, mut connection) = Channel::connect(&self.endpoint).await?;
         let version: VersionResponse = call(&channel, "Version", &VersionRequest::default()).await?;
         let asker = Asker { channel, store: self.store.clone(), kind: kind_of(&version.runtime_name) };
         for method in ["ListPodSandbox", "ListContainers"] {

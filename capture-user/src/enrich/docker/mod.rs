@@ -6,13 +6,14 @@
 
 pub(super) mod parse;
 
+use super::endpoint::Endpoint;
 use super::http::{self, HttpError};
 use super::json;
 use super::requests::{Requests, Served};
 use super::store::Store;
 use capture_engine::state::cgroups::ContainerKind;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Only events of containers: `filters={"type":["container"]}`.
@@ -21,25 +22,25 @@ const EVENTS: &str = "/events?filters=%7B%22type%22%3A%5B%22container%22%5D%7D";
 /// The daemon behind one socket.
 #[derive(Clone, Debug)]
 pub(super) struct Docker {
-    socket: PathBuf,
+    endpoint: Endpoint,
     store: Arc<Store>,
 }
 
 impl Docker {
-    pub(super) fn new(socket: PathBuf, store: Arc<Store>) -> Self {
-        Docker { socket, store }
+    pub(super) fn new(endpoint: Endpoint, store: Arc<Store>) -> Self {
+        Docker { endpoint, store }
     }
 
     pub(super) fn socket(&self) -> &Path {
-        &self.socket
+        self.endpoint.path()
     }
 
     /// Serves until the daemon goes away or the capture ends.
     pub(super) async fn serve(&self, requests: &mut Requests) -> Result<Served, HttpError> {
-        let version = http::get(&self.socket, "/version").await?;
+        let version = http::get(&self.endpoint, "/version").await?;
         let kind = json::parse(&version).map_or(ContainerKind::Docker, |v| kind_of(&v));
-        let mut events = http::lines(&self.socket, EVENTS).await?;
-        let listed = http::get(&self.socket, "/containers/json").await?;
+        let mut events = http::lines(&self.endpoint, EVENTS).await?;
+        let listed = http::get(&self.endpoint, "/containers/json").await?;
         for id in json::parse(&listed).map(|list| parse::listed(&list)).unwrap_or_default() {
             requests.spawn(self.clone().ask(id, kind)).await;
         }
@@ -71,7 +72,7 @@ impl Docker {
         if !id.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return;
         }
-        let Ok(answer) = http::get(&self.socket, &format!("/containers/{id}/json")).await else { return };
+        let Ok(answer) = http::get(&self.endpoint, &format!("/containers/{id}/json")).await else { return };
         if let Some(metadata) = json::parse(&answer).and_then(|a| parse::inspect(&a, kind)) {
             self.store.merge(metadata);
         }
