@@ -186,7 +186,7 @@ fn fd_of(record: &FdRecord, ports: PortNames) -> FdInfo {
     if info.is_ip_server() {
         info.name = Text::from(tuples::endpoint_name(&info.sock.dest, info.sock.l4proto, ports).as_bytes());
     } else if info.is_ip_stream() {
-        info.name = Text::from(tuples::ip_name(&info.sock, ports).as_bytes());
+        info.name = Text::from(tuples::ip_name_in_table(&info.sock, ports).as_bytes());
     }
     info
 }

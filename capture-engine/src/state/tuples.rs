@@ -124,13 +124,25 @@ pub fn endpoint_name(end: &Endpoint, proto: L4Proto, ports: PortNames) -> String
 
 /// Name of an IP connection.
 pub fn ip_name(sock: &SocketInfo, ports: PortNames) -> String {
-    let (s, d) = (&sock.source, &sock.dest);
-    let port = |end: &Endpoint| ports.port(end.port, sock.l4proto);
     match sock.l4proto {
-        L4Proto::Tcp | L4Proto::Udp => format!("{}:{}->{}:{}", s.ip, port(s), d.ip, port(d)),
-        L4Proto::Icmp | L4Proto::Raw => format!("{}->{}", s.ip, d.ip),
+        L4Proto::Tcp | L4Proto::Udp => ends_name(sock, ports),
+        L4Proto::Icmp | L4Proto::Raw => format!("{}->{}", sock.source.ip, sock.dest.ip),
         L4Proto::Unknown | L4Proto::Na => "<unknown>".to_owned(),
     }
+}
+
+/// Name of an IP connection of the process table, which has its ends whatever the protocol.
+pub fn ip_name_in_table(sock: &SocketInfo, ports: PortNames) -> String {
+    match sock.l4proto {
+        L4Proto::Unknown | L4Proto::Na => ends_name(sock, ports),
+        _ => ip_name(sock, ports),
+    }
+}
+
+fn ends_name(sock: &SocketInfo, ports: PortNames) -> String {
+    let (s, d) = (&sock.source, &sock.dest);
+    let port = |end: &Endpoint| ports.port(end.port, sock.l4proto);
+    format!("{}:{}->{}:{}", s.ip, port(s), d.ip, port(d))
 }
 
 /// Name of a unix socket that has spoken: `SOURCE->DEST path`, kernel addresses in hex without
