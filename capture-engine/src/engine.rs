@@ -201,6 +201,12 @@ impl Engine {
         EventView::new(&self.machine, raw, applied)
     }
 
+    /// What applying the last event found out.
+    #[inline]
+    pub fn last_applied(&self) -> &Applied {
+        &self.applied
+    }
+
     /// Applies one event and shows it with the state around it: [`Engine::apply`] and
     /// [`Engine::view`] in one, without a copy.
     #[inline]

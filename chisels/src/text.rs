@@ -3,6 +3,7 @@
 //! Widths count characters, so that columns stand below each other in any language; for ASCII that is
 //! what sysdig does.
 
+use capture_engine::render::number::dec_u64;
 use std::io::Write;
 
 const NS_PER_US: u64 = 1_000;
@@ -12,15 +13,25 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// Appends a size: `832B`, `5.90KB`, `1.05M`, `2.00G`, …
 pub fn write_bytes(out: &mut Vec<u8>, bytes: u64) {
     const UNITS: [(&str, u32); 5] = [("P", 50), ("T", 40), ("G", 30), ("M", 20), ("KB", 10)];
-    match UNITS.iter().find(|(_, shift)| bytes > 1 << shift) {
-        // Writing to a Vec cannot fail.
-        Some((unit, shift)) => {
-            let _ = write!(out, "{:.2}{unit}", bytes as f64 / (1u64 << shift) as f64);
-        }
-        None => {
-            let _ = write!(out, "{bytes}B");
-        }
-    }
+    let Some((unit, shift)) = UNITS.iter().find(|(_, shift)| bytes > 1 << shift) else {
+        dec_u64(out, bytes);
+        out.push(b'B');
+        return;
+    };
+    let hundredths = rounded(u128::from(bytes) * 100, *shift);
+    dec_u64(out, hundredths / 100);
+    out.push(b'.');
+    out.push(b'0' + (hundredths / 10 % 10) as u8);
+    out.push(b'0' + (hundredths % 10) as u8);
+    out.extend_from_slice(unit.as_bytes());
+}
+
+/// A number divided by 2 to the power of `shift`, which is at least 1; halves go to the even neighbour,
+/// as C rounds.
+fn rounded(number: u128, shift: u32) -> u64 {
+    let (whole, rest, half) = (number >> shift, number & ((1 << shift) - 1), 1 << (shift - 1));
+    let up = rest > half || (rest == half && whole & 1 == 1);
+    (whole + u128::from(up)) as u64
 }
 
 /// Appends a duration: `504ns`, `1.05us`, `37us`, `1.20ms`, `45ms`, `12.03s`. Nothing is rounded up.
@@ -119,6 +130,11 @@ mod tests {
         check(6042, "5.90KB");
         check(3 << 20, "3.00M");
         check(5 << 30, "5.00G");
+        // Halves of a hundredth: 8.125 and 8.375.
+        check(8320, "8.12KB");
+        check(8576, "8.38KB");
+        check(2_097_151, "2.00M");
+        check(u64::MAX, "16384.00P");
     }
 
     #[test]

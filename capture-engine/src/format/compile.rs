@@ -6,10 +6,11 @@
 
 use super::{FieldPiece, Hot, Piece};
 use crate::catalogue::{FieldCatalogue, ParamPlaces, param_places};
+use crate::fields::subject::subject_of;
 use crate::fields::{Ctx, Field, Use, all};
 use crate::render::TextOptions;
 use crate::view::EventView;
-use filter_lang::{Arena, ArgRule, Catalogue, FieldId, LookupError};
+use filter_lang::{Arena, ArgRule, Catalogue, FieldId, LookupError, Subject};
 
 /// Why a text is no format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +116,12 @@ pub struct ResolvedField {
 }
 
 impl ResolvedField {
+    /// The subject that decides its value alone, so that the value need not be read again while
+    /// [`filter_lang::Record::version`] of the subject stays; `None` where there is none.
+    pub fn subject(&self) -> Option<Subject> {
+        subject_of(self.field.name)
+    }
+
     /// What its getter is given.
     #[inline]
     pub fn ctx<'a>(&'a self, view: &'a EventView<'a>, options: &'a TextOptions, arena: &'a Arena) -> Ctx<'a> {

@@ -414,9 +414,7 @@ impl Session {
                 for consumer in &mut self.consumers {
                     consumer.event(&event)?;
                 }
-                if self.chisels.is_some() {
-                    last = Some((*at, *view.applied));
-                }
+                last = Some(*at);
             }
             *at += 1;
             let enough = self.chisels.is_some() && self.consumers.iter().any(|c| c.has_ended());
@@ -425,8 +423,11 @@ impl Session {
                 break;
             }
         }
-        if let Some((at, applied)) = last {
-            self.keep_last(batch, at, applied);
+        if let Some(at) = last
+            && self.chisels.is_some()
+        {
+            // With chisels every event is shown, so that the last one shown is the last one applied.
+            self.keep_last(batch, at, *engine.last_applied());
         }
         if self.chisels.is_some() {
             self.take_filter();

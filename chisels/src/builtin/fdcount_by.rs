@@ -5,7 +5,7 @@
 use crate::api::{ArgSpec, Chisel, End, Handover, Meta, Settings};
 use crate::control::Control;
 use crate::error::ChiselError;
-use crate::kit::{Fields, JsonLine};
+use crate::kit::{Fields, JsonLine, Memo};
 use capture_engine::EventView;
 use capture_engine::render::number::dec_u64;
 use std::collections::{HashMap, HashSet};
@@ -34,6 +34,8 @@ pub(super) struct FdCountBy {
     json: bool,
     /// Number and name of each fd.
     fds: HashMap<Vec<u8>, HashSet<(i64, Vec<u8>)>>,
+    /// The number that was last counted for the same key and name.
+    counted: Memo<i64>,
 }
 
 impl Chisel for FdCountBy {
@@ -51,11 +53,15 @@ impl Chisel for FdCountBy {
         let fields = Fields::new(&[&self.key, "fd.name"], settings);
         self.fields =
             fields.map_err(|error| ChiselError::Format { name: META.name.to_string(), error: *error })?;
+        self.counted = self.fields.memo(2);
         Ok(None)
     }
 
     fn on_event(&mut self, event: &EventView<'_>, _: &mut Control) -> Result<(), ChiselError> {
         let Some(number) = event.fd_num().filter(|&number| number > 0) else { return Ok(()) };
+        if self.counted.replace(event, number) == Some(number) {
+            return Ok(());
+        }
         let Some(name) = self.fields.text(NAME, event).filter(|name| !name.is_empty()) else { return Ok(()) };
         let Some(key) = self.fields.text(KEY, event) else { return Ok(()) };
         self.fds.entry(key).or_default().insert((number, name));
@@ -63,6 +69,7 @@ impl Chisel for FdCountBy {
     }
 
     fn on_end(&mut self, _: &End<'_>, control: &mut Control) -> Result<(), ChiselError> {
+        self.counted.clear();
         let mut rows: Vec<(Vec<u8>, usize)> = self.fds.drain().map(|(key, fds)| (key, fds.len())).collect();
         rows.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         let out = &mut control.out;

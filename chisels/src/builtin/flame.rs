@@ -90,7 +90,8 @@ impl Chisel for Flame {
         let key = self.totals.part(0);
         key.extend_from_slice(&self.stacks[&main.pid].1);
         key.extend_from_slice(call.as_bytes());
-        self.totals.add(ns as f64);
+        let place = self.totals.place();
+        self.totals.add_at(place, ns as f64);
         Ok(())
     }
 

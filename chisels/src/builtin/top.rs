@@ -7,7 +7,7 @@ use super::top_rows::{HIDDEN, ROWS};
 use crate::api::{Chisel, End, Handover, Input, Meta, Settings, Tick};
 use crate::control::{Control, Interval};
 use crate::error::ChiselError;
-use crate::kit::{Column, Fields, Screen, TopTable, Totals, Units, bad_arg, count_arg};
+use crate::kit::{Column, Fields, Memo, Screen, TopTable, Totals, Units, bad_arg, count_arg};
 use capture_engine::EventView;
 use std::borrow::Cow;
 
@@ -63,6 +63,8 @@ struct Top {
     filter: Cow<'static, str>,
     fields: Fields,
     totals: Totals,
+    /// Of keys; `None` where one has no value.
+    places: Memo<Option<u32>>,
     screen: Screen,
 }
 
@@ -80,6 +82,7 @@ impl Top {
             filter: Cow::Borrowed(row.filter),
             fields: Fields::default(),
             totals: Totals::default(),
+            places: Memo::default(),
             screen: Screen::default(),
         }
     }
@@ -99,6 +102,7 @@ impl Top {
         self.fields =
             fields.map_err(|error| ChiselError::Format { name: self.name().into(), error: *error })?;
         let at = self.table.keys.len();
+        self.places = self.fields.memo(at);
         if self.fields.is_text(at) {
             return Err(bad_arg(
                 self.name(),
@@ -107,6 +111,12 @@ impl Top {
             ));
         }
         Ok(())
+    }
+
+    /// Begins anew.
+    fn clear(&mut self) {
+        self.totals.clear();
+        self.places.clear();
     }
 
     fn write(&mut self, ts_ns: u64, passed_ns: u64, out: &mut Vec<u8>) {
@@ -183,12 +193,14 @@ impl Chisel for Top {
             Weight::Value => return Ok(()),
             Weight::CpuTime => value * NS_PER_HUNDREDTH,
         };
-        for at in 0..keys {
-            if !self.fields.push(at, event, self.totals.part(at)) {
-                return Ok(());
-            }
+        let Top { fields, totals, places, .. } = self;
+        let place = places.get_or(event, || {
+            let is_whole = (0..keys).all(|at| fields.push(at, event, totals.part(at)));
+            is_whole.then(|| totals.place())
+        });
+        if let Some(place) = place {
+            totals.add_at(place, value);
         }
-        self.totals.add(value);
         Ok(())
     }
 
@@ -200,7 +212,7 @@ impl Chisel for Top {
     ) -> Result<(), ChiselError> {
         let screen = self.screen;
         screen.renew(&mut control.out, |out| self.write(tick.ts_ns, tick.delta_ns, out));
-        self.totals.clear();
+        self.clear();
         Ok(())
     }
 
@@ -208,7 +220,7 @@ impl Chisel for Top {
         if self.screen.end(&mut control.out) {
             self.write(end.ts_ns(), end.delta_ns, &mut control.out);
         }
-        self.totals.clear();
+        self.clear();
         Ok(())
     }
 }

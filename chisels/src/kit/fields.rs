@@ -2,6 +2,7 @@
 //!
 //! Text is what a chisel in Lua gets from `evt.field()`, so that both kinds print the same.
 
+use super::memo::{Depends, Memo};
 use crate::api::Settings;
 use crate::text::write_number;
 use capture_engine::EventView;
@@ -18,6 +19,7 @@ use filter_lang::{Arena, Value};
 #[derive(Debug, Default)]
 pub(crate) struct Fields {
     fields: Vec<ResolvedField>,
+    numbers: Vec<Number>,
     options: TextOptions,
     arena: Arena,
 }
@@ -26,7 +28,14 @@ impl Fields {
     /// Looks the names up. Buffers are shown as the user asked, and never cut.
     pub(crate) fn new<N: AsRef<str>>(names: &[N], settings: &Settings) -> Result<Fields, Box<FormatError>> {
         let fields: Result<Vec<_>, _> = names.iter().map(|name| resolve_field(name.as_ref())).collect();
-        Ok(Fields { fields: fields.map_err(Box::new)?, options: text_options(settings), arena: Arena::new() })
+        let fields = fields.map_err(Box::new)?;
+        let numbers = fields.iter().map(|field| Number::named(field.field.name)).collect();
+        Ok(Fields { fields, numbers, options: text_options(settings), arena: Arena::new() })
+    }
+
+    /// Something to keep what is made of the first fields in.
+    pub(crate) fn memo<T: Clone>(&self, count: usize) -> Memo<T> {
+        Memo::new(Depends::of(self.fields.iter().take(count)))
     }
 
     /// Appends a field's value as text. Answers false, with nothing appended, where there is none.
@@ -68,6 +77,11 @@ impl Fields {
     /// A field's value as a number.
     #[inline]
     pub(crate) fn number(&mut self, at: usize, event: &EventView<'_>) -> Option<f64> {
+        match self.numbers[at] {
+            Number::One => return Some(1.0),
+            Number::Latency => return Some(event.applied.latency_ns as f64),
+            Number::OfField => {}
+        }
         self.arena.reset();
         let field = &self.fields[at];
         let value = field.field.value(&field.ctx(event, &self.options, &self.arena))?;
@@ -85,6 +99,24 @@ impl Fields {
         let field = self.fields[at].field;
         // The type of a parameter is known with the event.
         field.name != "evt.rawarg" && matches!(field.ty, T::Str | T::Keyword | T::Bytes | T::Bool)
+    }
+}
+
+/// Numbers that are summed up most, which are known without a detour over their fields' rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    One,
+    Latency,
+    OfField,
+}
+
+impl Number {
+    fn named(name: &str) -> Number {
+        match name {
+            "evt.count" => Number::One,
+            "evt.latency" => Number::Latency,
+            _ => Number::OfField,
+        }
     }
 }
 

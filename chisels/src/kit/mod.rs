@@ -5,6 +5,7 @@ pub(crate) mod errno;
 pub(crate) mod export;
 pub(crate) mod fields;
 pub(crate) mod json;
+pub(crate) mod memo;
 pub(crate) mod place;
 pub(crate) mod screen;
 pub(crate) mod totals;
@@ -13,6 +14,7 @@ pub(crate) use colours::Colours;
 pub(crate) use export::Export;
 pub(crate) use fields::Fields;
 pub(crate) use json::JsonLine;
+pub(crate) use memo::Memo;
 pub(crate) use screen::Screen;
 pub(crate) use totals::{Column, TopTable, Totals, Units};
 

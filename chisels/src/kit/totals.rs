@@ -115,30 +115,37 @@ impl Totals {
         &mut self.key
     }
 
-    /// Adds to the sum of the key that was made.
+    /// The place of the key that was made, for [`Totals::add_at`]; it stands until all is forgotten.
     #[inline]
-    pub(crate) fn add(&mut self, value: f64) {
+    pub(crate) fn place(&mut self) -> u32 {
         let slot = slot(&self.key);
-        match self.sums.get_mut(self.recent[slot] as usize) {
-            Some((key, sum)) if key[..] == self.key[..] => *sum += value,
-            _ => self.add_to_any(slot, value),
+        let at = self.recent[slot];
+        match self.sums.get(at as usize) {
+            Some((key, _)) if key[..] == self.key[..] => at,
+            _ => {
+                let at = self.any_place();
+                self.recent[slot] = at;
+                at
+            }
         }
     }
 
-    fn add_to_any(&mut self, slot: usize, value: f64) {
-        let at = match self.places.get(&self.key[..]) {
-            Some(&at) => {
-                self.sums[at as usize].1 += value;
-                at
-            }
-            None => {
-                let (key, at) = (Rc::from(&self.key[..]), self.sums.len() as u32);
-                self.sums.push((Rc::clone(&key), value));
-                self.places.insert(key, at);
-                at
-            }
-        };
-        self.recent[slot] = at;
+    fn any_place(&mut self) -> u32 {
+        if let Some(&at) = self.places.get(&self.key[..]) {
+            return at;
+        }
+        let (key, at) = (Rc::from(&self.key[..]), self.sums.len() as u32);
+        self.sums.push((Rc::clone(&key), 0.0));
+        self.places.insert(key, at);
+        at
+    }
+
+    /// Adds to the sum at a place.
+    #[inline]
+    pub(crate) fn add_at(&mut self, place: u32, value: f64) {
+        if let Some((_, sum)) = self.sums.get_mut(place as usize) {
+            *sum += value;
+        }
     }
 
     /// Adds to the sum of a key of these parts.
@@ -146,7 +153,8 @@ impl Totals {
         for (number, part) in parts.iter().enumerate() {
             self.part(number).extend_from_slice(part);
         }
-        self.add(value);
+        let place = self.place();
+        self.add_at(place, value);
     }
 
     /// Forgets all.

@@ -5,13 +5,14 @@ use super::failure::raise;
 use super::options::LuaOptions;
 use crate::api::{Handover, Settings};
 use crate::control::{Control, Interval};
-use capture_engine::EventFilter;
+use crate::kit::memo::{Depends, Memo};
 use capture_engine::fields::Getter;
 use capture_engine::format::{Formatter, ResolvedField};
 use capture_engine::render::address::push_ip;
 use capture_engine::render::buffer::push_buffer;
 use capture_engine::render::text::{dot_controls, push_visible};
 use capture_engine::render::{BufferFormat, TextOptions};
+use capture_engine::{EventFilter, EventView};
 use filter_lang::{Arena, Library, Value as FieldValue};
 use mlua::{Lua, Value};
 use std::cell::{Cell, RefCell};
@@ -21,6 +22,8 @@ use std::path::PathBuf;
 
 /// Fields that one chisel may ask for.
 const HANDLES_MAX: usize = 4096;
+/// Of these the first ones keep values.
+const KEEPING_MAX: usize = 64;
 /// Text that may wait for the end of a callback.
 const WAITING_BYTES: usize = 1 << 20;
 
@@ -32,6 +35,8 @@ struct Handle {
     is_raw: bool,
     /// A buffer in the form that the user chose, not its bytes.
     is_rendered: bool,
+    /// Its values as Lua has them.
+    kept: RefCell<Memo<Value>>,
 }
 
 /// What the chisel asked for and was not done yet.
@@ -175,7 +180,13 @@ impl Host {
             return raise(format!("a chisel may ask for {HANDLES_MAX} fields"));
         }
         let name = field.field.name;
-        handles.push(Handle { field, is_raw: name == "evt.rawarg", is_rendered: name == "evt.buffer" });
+        let depends = Depends::of([&field]).filter(|_| handles.len() < KEEPING_MAX);
+        handles.push(Handle {
+            field,
+            is_raw: name == "evt.rawarg",
+            is_rendered: name == "evt.buffer",
+            kept: RefCell::new(Memo::new(depends)),
+        });
         Ok(handles.len())
     }
 
@@ -189,30 +200,34 @@ impl Host {
             let Some(view) = current.view else {
                 return raise("invalid call to evt.field(): there is no event yet");
             };
-            let mut arena = self.arena.borrow_mut();
-            arena.reset();
-            let options = self.text.borrow();
-            let ctx = handle.field.ctx(view, &options, &arena);
-            let mut text = self.scratch.borrow_mut();
-            text.clear();
-            let value = match handle.field.field.getter {
-                Getter::Value(get) => get(&ctx).unwrap_or(FieldValue::None),
-                Getter::Text(write) => {
-                    if !write(&ctx, &mut text) {
-                        return Ok(Value::Nil);
-                    }
-                    if !handle.field.field.rendered {
-                        dot_controls(&mut text, 0);
-                    }
-                    return Ok(Value::String(lua.create_string(&*text)?));
-                }
-            };
-            match push_value(&mut text, value, handle, &options) {
-                Pushed::Value(value) => Ok(value),
-                Pushed::Text => Ok(Value::String(lua.create_string(&*text)?)),
-                Pushed::Raw(bytes) => Ok(Value::String(lua.create_string(bytes)?)),
-            }
+            handle.kept.borrow_mut().try_get_or(view, || self.read(lua, handle, view))
         })
+    }
+
+    fn read(&self, lua: &Lua, handle: &Handle, view: &EventView<'_>) -> mlua::Result<Value> {
+        let mut arena = self.arena.borrow_mut();
+        arena.reset();
+        let options = self.text.borrow();
+        let ctx = handle.field.ctx(view, &options, &arena);
+        let mut text = self.scratch.borrow_mut();
+        text.clear();
+        let value = match handle.field.field.getter {
+            Getter::Value(get) => get(&ctx).unwrap_or(FieldValue::None),
+            Getter::Text(write) => {
+                if !write(&ctx, &mut text) {
+                    return Ok(Value::Nil);
+                }
+                if !handle.field.field.rendered {
+                    dot_controls(&mut text, 0);
+                }
+                return Ok(Value::String(lua.create_string(&*text)?));
+            }
+        };
+        match push_value(&mut text, value, handle, &options) {
+            Pushed::Value(value) => Ok(value),
+            Pushed::Text => Ok(Value::String(lua.create_string(&*text)?)),
+            Pushed::Raw(bytes) => Ok(Value::String(lua.create_string(bytes)?)),
+        }
     }
 
     /// The form of buffers now in force.
