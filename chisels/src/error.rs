@@ -14,13 +14,15 @@ pub enum ChiselError {
         hint: String,
     },
     /// Required arguments and no word to take them from.
-    #[error("missing arguments for chisel {0}")]
+    #[error("missing arguments for chisel {0}; `capture -i {0}` tells them")]
     MissingArgs(String),
     /// A quote in the arguments is not closed.
     #[error("corrupted parameters for chisel {0}: a quote is not closed")]
     Quotes(String),
     /// Fewer values than required arguments.
-    #[error("wrong number of parameters for chisel {name}, {required} required, {given} given")]
+    #[error(
+        "wrong number of parameters for chisel {name}, {required} required, {given} given; `capture -i {name}` tells them"
+    )]
     TooFew {
         /// The chisel.
         name: String,
@@ -30,7 +32,10 @@ pub enum ChiselError {
         given: usize,
     },
     /// More values than arguments.
-    #[error("too many parameters for chisel {name}, {required} required, {optional} optional, {given} given")]
+    #[error(
+        "too many parameters for chisel {name}, {required} required, {optional} optional, {given} given; `capture -i \
+         {name}` tells them"
+    )]
     TooMany {
         /// The chisel.
         name: String,
@@ -83,6 +88,9 @@ pub enum ChiselError {
         /// Where and why.
         reason: String,
     },
+    /// A Lua file runs but is no chisel: a library or a view.
+    #[error("Failed to load chisel {0}: args table missing")]
+    NoChisel(String),
     /// A callback of a Lua chisel failed.
     #[error("{name} chisel error in {callback}(): {reason}")]
     Callback {

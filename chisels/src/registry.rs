@@ -2,7 +2,8 @@
 //!
 //! A name is looked for in this order: the folders asked for on the command line and in
 //! SYSDIG_CHISEL_DIR, the built-in chisels, the usual folders. So a chisel that happens to lie in
-//! the current folder never replaces a built-in one unasked. `NAME.lua` is always a file.
+//! the current folder never replaces a built-in one unasked. A file that is no chisel, such as
+//! sysdig's library `http`, does not replace one either. `NAME.lua` is always a file.
 
 use crate::api::{Chisel, Meta};
 use crate::builtin;
@@ -46,7 +47,10 @@ impl Registry {
     pub fn create(&self, name: &str) -> Result<Box<dyn Chisel>, ChiselError> {
         let name = name.trim();
         if let Some(path) = find(&self.asked, name) {
-            return self.load(&path);
+            return match self.load(&path) {
+                Err(error @ ChiselError::NoChisel(_)) => builtin::create(name).ok_or(error),
+                loaded => loaded,
+            };
         }
         if let Some(chisel) = builtin::create(name) {
             return Ok(chisel);
@@ -178,6 +182,11 @@ mod tests {
             assert!(registry.describe("broken").is_err() && registry.describe("hidden").is_err());
             assert!(registry.create("hidden").is_ok());
         }
+        // A library of a built-in chisel's name.
+        std::fs::write(folder.path().join("http.lua"), "function parse() end").unwrap();
+        assert_eq!(asked.create("http").unwrap().meta().category, "Application");
+        let error = asked.create("http.lua").unwrap_err().to_string();
+        assert_eq!(error, "Failed to load chisel http: args table missing");
         let error = asked.create("onw").unwrap_err().to_string();
         assert!(error.contains("did you mean own?"), "{error}");
     }

@@ -2,6 +2,7 @@
 
 use super::failure::text;
 use crate::api::{ArgSpec, Meta};
+use crate::error::ChiselError;
 use mlua::{Lua, Table, Value};
 use std::borrow::Cow;
 use std::path::Path;
@@ -12,19 +13,20 @@ pub(super) fn name_of(path: &Path) -> String {
     name.strip_suffix(".lua").map_or(name.clone(), str::to_owned)
 }
 
-/// Reads the globals of a file that was run. The error is what is wrong with them.
-pub(super) fn read(lua: &Lua, name: &str) -> Result<Meta, String> {
+/// Reads the globals of a file that was run.
+pub(super) fn read(lua: &Lua, name: &str) -> Result<Meta, ChiselError> {
     let globals = lua.globals();
-    let args: Table = globals.get("args").map_err(|_| "args table missing".to_owned())?;
+    let args: Table = globals.get("args").map_err(|_| ChiselError::NoChisel(name.to_owned()))?;
     let specs: Result<Vec<ArgSpec>, String> =
         args.sequence_values::<Table>().map(|arg| spec(&arg.map_err(|e| text(&e))?)).collect();
+    let specs = specs.map_err(|reason| ChiselError::Load { name: name.to_owned(), reason })?;
     let owned = |name: &str| Cow::Owned(string(&globals, name).unwrap_or_default());
     Ok(Meta {
         name: Cow::Owned(name.to_owned()),
         category: owned("category"),
         short: owned("short_description"),
         description: owned("description"),
-        args: Cow::Owned(specs?),
+        args: Cow::Owned(specs),
     })
 }
 

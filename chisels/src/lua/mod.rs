@@ -76,7 +76,7 @@ impl LuaChisel {
             chisel.lua.load(source).set_name(format!("@{}", path.display())).set_mode(ChunkMode::Text);
         let function = chunk.into_function().map_err(|e| failed(failure::text(&e)))?;
         chisel.call::<()>(Callback::Load, &function, (), Current::default())?;
-        chisel.meta = metadata::read(&chisel.lua, &name).map_err(failed)?;
+        chisel.meta = metadata::read(&chisel.lua, &name)?;
         Ok(chisel)
     }
 
