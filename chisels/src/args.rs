@@ -2,6 +2,8 @@
 //!
 //! The word after `-c NAME` may hold all of them, separated by blanks; `'…'` and `` `…` ``
 //! protect blanks. Whether that word is taken at all is decided by [`takes_word`].
+//!
+//! More lenient than sysdig in one thing: `lsof "a=1 and b=2"` is one filter, not three values.
 
 use crate::api::{Chisel, Meta};
 use crate::control::Control;
@@ -28,7 +30,7 @@ pub fn takes_word(meta: &Meta, is_filter: impl FnOnce() -> bool) -> bool {
 }
 
 impl ArgValues {
-    /// Splits the text of a word.
+    /// Splits the text of a word. A filter that is the only argument needs no quotes of its own.
     pub fn split(meta: &Meta, text: &str) -> Result<Self, ChiselError> {
         let mut values = Vec::new();
         let mut current: Option<String> = None;
@@ -48,6 +50,12 @@ impl ArgValues {
             return Err(ChiselError::Quotes(meta.name.to_string()));
         }
         values.extend(current);
+        if let [only] = &meta.args[..]
+            && only.kind == "filter"
+            && values.len() > 1
+        {
+            values = vec![text.trim().to_owned()];
+        }
         Ok(ArgValues { values })
     }
 
@@ -117,6 +125,9 @@ mod tests {
         assert_eq!(split("'a b' `c'd`").unwrap(), ["a b", "c'd"]);
         assert_eq!(split("''").unwrap(), [""]);
         assert!(matches!(split("'a"), Err(ChiselError::Quotes(_))));
+        let filter = |text: &str| ArgValues::split(&FILTER, text).map(|v| v.values);
+        assert_eq!(filter("'a=1 and b=2'").unwrap(), ["a=1 and b=2"]);
+        assert_eq!(filter(" a=1 and b='x y' ").unwrap(), ["a=1 and b='x y'"]);
     }
 
     #[test]
