@@ -35,7 +35,7 @@ const TASKS: &[Task] = &[
     (
         "bench",
         "measure: `bench live` what capturing adds to a call, `bench replay` replay against stock sysdig, \
-         `bench filter` filters per event",
+         `bench chisels` chisels against stock's, `bench filter` filters per event",
         bench::run,
     ),
     (
