@@ -1,7 +1,11 @@
 //! Running `capture` and stock sysdig alike, and comparing what they print.
 
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::ptr::null_mut;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -32,9 +36,56 @@ pub(crate) fn run(program: &Path, folder: &Path, args: &[&str]) -> Output {
         .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()))
 }
 
+/// What a program writes to a terminal of 80 columns and 24 rows.
+pub(crate) fn run_on_terminal(program: &Path, folder: &Path, args: &[&str]) -> Vec<u8> {
+    let (mut screen, terminal) = open_terminal();
+    let mut command = Command::new(program);
+    command.args(args).current_dir(folder).env_remove("SYSDIG_CHISEL_DIR").env("HOME", folder);
+    command.envs([("TZ", "UTC"), ("LC_ALL", "C.UTF-8"), ("TERM", "xterm-256color")]);
+    command.stdin(terminal.try_clone().expect("a copy")).stdout(terminal).stderr(Stdio::null());
+    let mut child =
+        command.spawn().unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
+    // Nobody but the program is to hold the terminal: its end is the end of what can be read.
+    drop(command);
+    let (mut written, mut piece) = (Vec::new(), [0; 4096]);
+    // An error is what the kernel answers at that end.
+    while let Ok(count @ 1..) = screen.read(&mut piece) {
+        written.extend_from_slice(&piece[..count]);
+    }
+    child.wait().expect("its status");
+    written
+}
+
+/// A terminal, and the other side of it.
+fn open_terminal() -> (File, OwnedFd) {
+    let size = libc::winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    let (mut screen, mut terminal) = (-1, -1);
+    // SAFETY: the call writes two fds through pointers to two ints and reads a size; the others may be
+    // null.
+    let answer =
+        unsafe { libc::openpty(&raw mut screen, &raw mut terminal, null_mut(), null_mut(), &raw const size) };
+    assert_eq!(answer, 0, "a terminal: {}", std::io::Error::last_os_error());
+    // SAFETY: both were just opened and belong to nobody else.
+    unsafe { (File::from_raw_fd(screen), OwnedFd::from_raw_fd(terminal)) }
+}
+
 /// The program under test.
 pub(crate) fn capture() -> &'static Path {
     Path::new(env!("CARGO_BIN_EXE_capture-test"))
+}
+
+/// The files that `udp_extract` wrote below a folder, as text: names and contents.
+pub(crate) fn extracted(folder: &Path) -> Vec<u8> {
+    let Ok(entries) = std::fs::read_dir(folder.join("udp_dump_files")) else { return Vec::new() };
+    let mut paths: Vec<_> = entries.map(|entry| entry.expect("reads").path()).collect();
+    paths.sort();
+    let mut text = Vec::new();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default();
+        text.extend_from_slice(format!("\n{}:\n", name.display()).as_bytes());
+        text.extend_from_slice(&std::fs::read(&path).expect("reads"));
+    }
+    text
 }
 
 /// Whether two outputs say the same.
