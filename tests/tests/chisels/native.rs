@@ -1,23 +1,31 @@
 //! Built-in chisels print what sysdig's Lua files of the same names print in our host, which in turn is
 //! what stock sysdig prints (`matrix`).
 //!
-//! Each built-in chisel that has a Lua file runs over those that sysdig reads and over [`REAL`] ones, without arguments and as the
-//! rows of `cases` say. What differs stands in [`EXCEPTIONS`] with its reason; a row that no longer
-//! differs fails the test.
+//! Each built-in chisel that has a Lua file runs over the captures that sysdig reads, over [`REAL`] ones and
+//! over the beginning of [`LARGE`] ones, without arguments and as the rows of `cases` say. What differs
+//! stands in [`EXCEPTIONS`] with its reason; a row that no longer differs fails the test.
 
-use crate::cases::{CASES, FOLDER, READ_BY_STOCK, unordered};
-use crate::support::{Compare, capture, difference, in_parallel, run, same};
+use crate::cases::{CASES, FOLDER, LIBRARY, READ_BY_STOCK, SERVICES, unordered};
+use crate::support::{Compare, capture, difference, extracted, in_parallel, run, same};
 use capture_tests::{data_dir, skip};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Output;
 
 /// Further captures in tests/data/captures.
-const REAL: &[&str] = &["kitchen.scap.gz", "tools.scap.gz", "dns.scap.gz", "shell.scap.gz"];
+const REAL: &[&str] = &[
+    "kitchen.scap.gz",
+    "tools.scap.gz",
+    "dns.scap.gz",
+    "shell.scap.gz",
+    "build.scap.gz",
+    "postgres.scap.gz",
+    SERVICES,
+];
+/// Captures of servers under load, and how many of their events are read.
+const LARGE: &[(&str, &str)] = &[("http.scap.gz", "60000"), ("redis.scap.gz", "60000")];
 /// Captures that have containers with names, for runs with container data.
 const WITH_CONTAINERS: &[&str] = &["k8s_dns.scap", "interop-full.scap", "interop-container.scap"];
-/// A built-in chisel that has the name of a library of sysdig's.
-const LIBRARY: &str = "http";
 /// How many built-in chisels have a Lua file.
 const TWINS: usize = 50;
 
@@ -28,16 +36,24 @@ const EXCEPTIONS: &[(&str, &str, &str, &str)] = &[
     ("flame", "", "", FOLDED),
     ("httplog", "", "k8s_dns.scap", LAST_HEADER),
     ("httplog", "", "kitchen.scap.gz", LAST_HEADER),
+    ("httplog", "", "http.scap.gz", LAST_HEADER),
     ("httptop", "", "k8s_dns.scap", LAST_HEADER),
     ("httptop", "", "kitchen.scap.gz", LAST_HEADER),
+    ("httptop", "", "http.scap.gz", LAST_HEADER),
     ("httptop", "time", "dns.scap.gz", TIMES),
     ("list_login_shells", "", "", ONE_SHELL),
+    ("memcachelog", "", "services.scap.gz", LINE_END),
+    ("shellshock_detect", "", "services.scap.gz", YOUNG_EXEC),
     ("spy_file", "", "shell.scap.gz", NIL),
     ("spy_users", "", "shell.scap.gz", LOST_SHELLS),
+    ("spy_users", "", "build.scap.gz", LOST_SHELLS),
 ];
 
 const NO_NUMBER: &str = "a threshold that is no number is an error; the file says so and ends with code 0";
 const FOLDED: &str = "folded stacks of calls; the file draws tracers, which nothing records any more";
+const LINE_END: &str =
+    "the file takes the end of the line for a part of the key, or of the size, which then is 0";
+const YOUNG_EXEC: &str = "the file asks for a parameter that execve no longer has";
 const LAST_HEADER: &str = "where Host is the last header the file takes dots for a part of it";
 const TIMES: &str = "times are exact; those of Lua are rounded to 256 ns";
 const ONE_SHELL: &str = "all shells, each once; the file prints the last one three times";
@@ -48,7 +64,7 @@ const NIL: &str = "data that a call did not have are <NA>, in the file nil";
 struct Run {
     chisel: String,
     args: Vec<&'static str>,
-    options: &'static [&'static str],
+    options: Vec<&'static str>,
     how: Compare,
     capture: &'static str,
 }
@@ -90,18 +106,13 @@ fn plan(twins: &[String]) -> Vec<Run> {
         let cases = CASES.iter().filter(|case| case.chisel == chisel && !case.args.is_empty());
         let cases = cases.map(|case| (case.args.to_vec(), case.how));
         for (args, how) in plain.into_iter().chain(cases) {
-            for &capture in READ_BY_STOCK.iter().chain(REAL) {
-                runs.push(Run { chisel: chisel.clone(), args: args.clone(), options: &[], how, capture });
-            }
-            for &capture in WITH_CONTAINERS {
-                runs.push(Run {
-                    chisel: chisel.clone(),
-                    args: args.clone(),
-                    options: &["-pc"],
-                    how,
-                    capture,
-                });
-            }
+            let mut add = |options: &[&'static str], capture| {
+                let (chisel, args, options) = (chisel.clone(), args.clone(), options.to_vec());
+                runs.push(Run { chisel, args, options, how, capture });
+            };
+            READ_BY_STOCK.iter().chain(REAL).for_each(|capture| add(&[], capture));
+            LARGE.iter().for_each(|(capture, events)| add(&["-n", events], capture));
+            WITH_CONTAINERS.iter().for_each(|capture| add(&["-pc"], capture));
         }
     }
     runs
@@ -113,8 +124,10 @@ fn both(wanted: &Run) -> Outcome {
     let go = |own: &[&str]| -> Output {
         let folder = tempfile::tempdir().expect("a folder");
         let path = path.to_str().expect("is text");
-        let head = [own, wanted.options, &["-r", path, "-c", &wanted.chisel]].concat();
-        run(capture(), folder.path(), &[&head[..], &wanted.args].concat())
+        let head = [own, &wanted.options, &["-r", path, "-c", &wanted.chisel]].concat();
+        let mut output = run(capture(), folder.path(), &[&head[..], &wanted.args].concat());
+        output.stdout.extend(extracted(folder.path()));
+        output
     };
     let native = go(&[]);
     let lua = go(&["--chisel-dir", FOLDER, "--lua-unsafe"]);
