@@ -18,7 +18,7 @@ use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,9 @@ use std::time::{Duration, Instant};
 const BATCH_BYTES: usize = 1 << 20;
 /// Bytes of events that may wait for the consumer.
 const QUEUE_BYTES: usize = 128 << 20;
+/// Batches that were used and wait to be used again. Each keeps the memory of the fullest that it was, so
+/// that what a queue of many small ones takes would not go down again.
+const SPARE_BATCHES: usize = 8;
 /// How often the clocks are compared.
 const CLOCK_LOOK: Duration = Duration::from_secs(1);
 /// How long [`LiveSource::next`] waits before it answers [`Next::Idle`].
@@ -85,7 +88,7 @@ struct Shared {
 pub struct LiveSource {
     snapshot: Option<Box<Snapshot>>,
     batches: Receiver<Delivery>,
-    used: Sender<Batch>,
+    used: SyncSender<Batch>,
     shared: Arc<Shared>,
     placer: Option<Placer>,
     watching: Option<Watching>,
@@ -181,7 +184,7 @@ impl Attached {
             None => None,
         };
         let (batch_tx, batches) = channel();
-        let (used, used_rx) = channel();
+        let (used, used_rx) = sync_channel(SPARE_BATCHES);
         let pump = Pump {
             collector,
             decoder,
@@ -250,8 +253,8 @@ impl EventSource for LiveSource {
                 self.stats.events += fresh.len() as u64;
                 let mut old = std::mem::replace(batch, fresh);
                 old.clear();
-                // A pump that ended has no use for it.
-                let _ = self.used.send(old);
+                // Where enough are spare, or the pump has ended, there is no use for it.
+                let _ = self.used.try_send(old);
                 Ok(Next::Events)
             }
             Err(ended) => {
