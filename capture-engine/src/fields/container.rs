@@ -79,12 +79,12 @@ fn engine<'a>(c: &Ctx<'a>) -> Option<Value<'a>> {
 }
 
 // Members that few ask for are read from the record's text when they are.
-fn json(c: &Ctx<'_>) -> Option<serde_json::Value> {
+pub(super) fn json(c: &Ctx<'_>) -> Option<serde_json::Value> {
     let mut record: serde_json::Value = serde_json::from_slice(&c.view.container()?.json).ok()?;
     Some(record.get_mut("container")?.take())
 }
 
-fn json_flag<'a>(c: &Ctx<'a>, name: &str) -> Option<Value<'a>> {
+pub(super) fn json_flag<'a>(c: &Ctx<'a>, name: &str) -> Option<Value<'a>> {
     flag(json(c)?.get(name)?.as_bool()?)
 }
 

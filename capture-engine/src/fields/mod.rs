@@ -6,6 +6,7 @@
 
 mod category;
 mod container;
+mod container_detail;
 mod event;
 mod event_count;
 mod event_infra;
@@ -19,6 +20,7 @@ mod fs_path;
 mod health_probe;
 mod k8s;
 mod mesos;
+mod orchestrators;
 mod proc;
 mod proc_ancestors;
 pub(crate) mod subject;
@@ -265,14 +267,15 @@ pub static CLASSES: &[Class] = &[
         &[proc::FIELDS, proc_ancestors::FIELDS, thread::FIELDS, thread_cpu::FIELDS]),
     class("user", "", "The user that the thread works for", &[user::USER_FIELDS]),
     class("group", "", "The group that the thread works for", &[user::GROUP_FIELDS]),
-    class("container", "", "The container that the thread runs in, by its control groups and the records of the stream", &[container::FIELDS]),
+    class("container", "", "The container that the thread runs in, by its control groups and the records of the stream", &[container::FIELDS, container_detail::FIELDS]),
     class("fd", "", "The file, socket or other fd that the event is about", &[fd::FIELDS, fd_address::FIELDS]),
     class("fs.path", "", "The paths that calls on the file system name", &[fs_path::FIELDS]),
     class("syslog", "", "Messages that are written to /dev/log", &[syslog::FIELDS]),
     class("util", "", "Aids for formats", &[util::FIELDS]),
     class("fdlist", "", "The fds of poll and select", &[fd_list::FIELDS]),
     class("k8s", "", "The pod that the container belongs to, and what Kubernetes knows of it, as stored with the container", &[k8s::FIELDS]),
-    class("mesos", "", "Mesos tasks and Marathon applications; no capture of today tells of them, so these fields parse and never have a value", &[mesos::FIELDS]),
+    class("orchestrators", "", "Swarm services and Compose projects, by the labels of their containers", &[orchestrators::FIELDS]),
+    class("mesos", "", "Mesos tasks and Marathon applications, as labels and environment of their containers and processes tell them", &[mesos::FIELDS]),
     class("span", "", "Spans of sysdig's tracers; nothing records tracers any more, so these fields parse and never have a value", &[tracer::SPAN_FIELDS]),
     class("evtin", "", "Spans around an event; nothing records tracers any more, so these fields parse and never have a value", &[tracer::EVTIN_FIELDS]),
 ];

@@ -205,7 +205,7 @@ fn match_part<'a>(parent: &[u8], part: &'a [u8]) -> Option<Located<'a>> {
     }
     let part = part.get(1..)?;
     // What `ctr run` makes: the namespace, then a name.
-    if parent == b"/default" && !part.is_empty() {
+    if is_of_ctr(parent) && !part.is_empty() {
         return Some(Located { kind: ContainerKind::Containerd, id: part, full_id: part });
     }
     NAME_RULES.iter().find_map(|rule| {
@@ -214,6 +214,16 @@ fn match_part<'a>(parent: &[u8], part: &'a [u8]) -> Option<Located<'a>> {
         let fits = fits && !NO_CONTAINERS.iter().any(|no| name.starts_with(no));
         fits.then_some(Located { kind: rule.kind, id: name, full_id: name })
     })
+}
+
+/// Whether it is the cgroup of containerd's own namespace, or its folder where v2 or a hierarchy of v1 is
+/// mounted.
+fn is_of_ctr(parent: &[u8]) -> bool {
+    let Some(above) = parent.strip_suffix(b"/default") else { return false };
+    match above.strip_prefix(b"/sys/fs/cgroup") {
+        None => above.is_empty(),
+        Some(hierarchy) => hierarchy.is_empty() || hierarchy.iter().rposition(|&b| b == b'/') == Some(0),
+    }
 }
 
 fn match_hex<'a>(part: &'a [u8], rule: &HexRule) -> Option<&'a [u8]> {
