@@ -1,7 +1,7 @@
 //! The program `capture` as a library, so that tests can call its parts.
 //!
-//! Owns the live collector ([`live`]), the clients of container engines ([`enrich`]) and the command
-//! line ([`cli`]).
+//! Owns the live collector ([`live`]), the clients of container engines ([`enrich`]), what keeps
+//! secrets out ([`redact`]) and the command line ([`cli`]).
 //!
 //! **Invariant:** `live` knows nothing of output; `unsafe` is allowed there and nowhere else.
 #![deny(unsafe_code)]
@@ -9,3 +9,4 @@
 pub mod cli;
 pub mod enrich;
 pub mod live;
+pub mod redact;

@@ -16,6 +16,7 @@ const CHISELS: &str = "Chisels";
 const LISTS: &str = "Lists";
 const WRITING: &str = "Writing (with -w)";
 const LIVE: &str = "Live capture";
+const METADATA: &str = "Containers and secrets";
 
 const AFTER_HELP: &str = "\
 Examples:
@@ -26,6 +27,8 @@ Examples:
   capture -r trace.scap -w small.scap.gz \"proc.name=nginx\"
   capture -w f.scap -- make -j4           record a command and its children (root)
   ssh host capture -w - | capture -r -    record there, look here
+  capture enrich a.scap --docker inspect.json -w b.scap
+                                          name the containers of a file afterwards
   capture doctor                          can this machine record? What is missing?
 
 All words that are no options form the filter; those behind -- are a command.
@@ -230,6 +233,23 @@ pub struct RawArgs {
     /// Do not write the users and groups of the machine; live it prints no names of them either
     #[arg(short = 'E', long, help_heading = WRITING)]
     pub exclude_users: bool,
+
+    // Containers and secrets
+    /// Take names and values of passwords, tokens and keys out of arguments and environments of
+    /// processes and out of all metadata of containers, before anything is printed or written.
+    /// PATTERNS are further names, separated by commas, with * for any text. Without this
+    /// option only environments in metadata of containers are redacted
+    #[arg(long, value_name = "PATTERNS", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = METADATA)]
+    pub redact: Option<String>,
+
+    /// Take metadata of containers from this dump where the files that are read have none: what
+    /// docker inspect, podman inspect or crictl inspect printed; can be repeated
+    #[arg(long, value_name = "FILE", help_heading = METADATA)]
+    pub docker: Vec<std::path::PathBuf>,
+
+    /// The same from what kubectl get pods,... -A -o json printed; can be repeated
+    #[arg(long, value_name = "FILE", help_heading = METADATA)]
+    pub k8s: Vec<std::path::PathBuf>,
 
     // Live
     /// Bytes to keep of each buffer, 0 to 65000 [default: 80]. Ignored with -r

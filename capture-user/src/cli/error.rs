@@ -38,6 +38,16 @@ pub enum CliError {
         /// Line, column and reason.
         error: filter_lang::LibraryError,
     },
+    /// A dump tells of no container.
+    #[error("{option} {file}: {error}")]
+    Dump {
+        /// The option that named it.
+        option: &'static str,
+        /// The file.
+        file: String,
+        /// Why.
+        error: crate::enrich::DumpError,
+    },
     /// The format does not compile.
     #[error("-p: {0}")]
     Format(#[from] capture_engine::format::FormatError),

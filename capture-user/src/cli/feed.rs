@@ -2,6 +2,7 @@
 
 use super::error::CliError;
 use super::signals::StopFlag;
+use super::stages::Stages;
 use crate::live::source::LiveSource;
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use capture_engine::{Engine, Options};
@@ -25,6 +26,8 @@ pub(crate) struct Feed {
     pub(crate) name: String,
     pub(crate) source: Source,
     pub(crate) engine: Engine,
+    /// What changes the stream on its way.
+    pub(crate) stages: Stages,
     pub(crate) batch: Batch,
     /// The next event of the batch.
     pub(crate) at: usize,
@@ -42,6 +45,7 @@ impl Feed {
             name: name.to_owned(),
             source,
             engine: Engine::new(options),
+            stages: Stages::default(),
             batch: Batch::new(),
             at: 0,
             sections: Vec::new(),
@@ -88,13 +92,18 @@ impl Feed {
 
     /// Brings the next piece; a batch replaces the one before.
     pub(crate) fn fetch(&mut self) -> Result<Next, CliError> {
-        let next = match &mut self.source {
+        let mut next = match &mut self.source {
             Source::File(reader) => {
                 reader.next_within(&mut self.batch, WAIT).map_err(|e| CliError::Stream(Box::new(e)))
             }
             Source::Live(live) => live.next(&mut self.batch).map_err(CliError::Stream),
         };
         self.at = 0;
+        match &mut next {
+            Ok(Next::Section(snapshot)) => self.stages.section(snapshot),
+            Ok(Next::Events) => self.stages.batch(&mut self.batch),
+            _ => {}
+        }
         if !matches!(next, Ok(Next::Events)) {
             self.batch.clear();
         }

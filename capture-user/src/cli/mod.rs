@@ -8,6 +8,7 @@ mod chisel_list;
 mod chisel_plan;
 pub mod consumers;
 mod doctor;
+mod enrich;
 pub mod error;
 mod feed;
 mod lists;
@@ -20,6 +21,7 @@ pub mod rotation;
 mod same_file;
 pub mod session;
 pub mod signals;
+mod stages;
 
 use args::RawArgs;
 use capture_file::FileError;
@@ -96,6 +98,7 @@ fn run(args: RawArgs, stop: &io::Result<StopFlag>) -> Result<Outcome, CliError> 
     if args.read.is_empty() && args.words == ["doctor"] {
         return doctor::run(args.json);
     }
+    let args = enrich::verb(args)?;
     let plan = Plan::new(args, stop)?;
     for note in &plan.notes {
         // Nothing is left to try if stderr is gone.

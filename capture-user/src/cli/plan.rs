@@ -4,10 +4,11 @@
 
 use super::args::{Compress, RawArgs};
 use super::chisel_plan::{self, ChiselPlan};
+use super::enrich;
 use super::error::CliError;
 use super::rotation::Rotation;
 use super::signals::StopFlag;
-use crate::enrich::EnrichOptions;
+use crate::enrich::{Dump, EnrichOptions};
 use crate::live::command::CommandLine;
 use crate::live::priority;
 use crate::live::rights::{self, User};
@@ -20,6 +21,7 @@ use capture_engine::{EventFilter, PortNames};
 use capture_file::Compression;
 use filter_lang::{FilterError, Library};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The whole run.
@@ -61,6 +63,10 @@ pub struct Plan {
     pub strict: bool,
     /// `--filter-proclist`.
     pub filter_proclist: bool,
+    /// `--redact`, with its patterns.
+    pub redact: Option<String>,
+    /// Dumps that tell of containers.
+    pub dump: Option<Arc<Dump>>,
 }
 
 /// Where events come from.
@@ -200,6 +206,8 @@ impl Plan {
         let live = args.read.is_empty();
         if !live {
             refuse_live_options(&args)?;
+        } else if !args.docker.is_empty() || !args.k8s.is_empty() {
+            return Err(CliError::usage("--docker and --k8s complete files: they need -r"));
         } else if args.progress {
             return Err(CliError::usage("the -P flag cannot be used with live captures."));
         }
@@ -242,6 +250,8 @@ impl Plan {
             debug: args.debug,
             strict: args.strict,
             filter_proclist: args.filter_proclist,
+            redact: args.redact.clone(),
+            dump: enrich::dumps(&args)?,
         })
     }
 }

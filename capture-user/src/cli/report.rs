@@ -53,6 +53,12 @@ pub(crate) fn command_runs() {
     let _ = writeln!(std::io::stderr(), "capture: the command still runs; it is not recorded any more");
 }
 
+/// Says something on standard error.
+pub(crate) fn say(text: &str) {
+    // Nothing is left to try if stderr is gone.
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
 /// The end of a live capture: events, bytes, drops, per CPU.
 pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
     let mut out = String::new();

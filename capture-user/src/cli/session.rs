@@ -8,6 +8,7 @@ use super::plan::{Input as PlannedInput, Limits, LivePlan, Plan};
 use super::progress::Progress;
 use super::report::ReplayStats;
 use super::signals::StopFlag;
+use super::stages::Stages;
 use super::{Outcome, proclist, report, same_file};
 use crate::enrich::{Enrichment, Sources};
 use crate::live::command::{CommandEnd, Running};
@@ -125,7 +126,7 @@ impl Session {
         let mut feeds = Vec::new();
         for file in files {
             match Feed::open(file, self.engine_options(), &self.stop)? {
-                Some(feed) => feeds.push(feed),
+                Some(feed) => feeds.push(Feed { stages: Stages::of(&self.plan), ..feed }),
                 None => return Ok(()),
             }
         }
@@ -136,6 +137,7 @@ impl Session {
         let result = result.and(self.end_input(&feeds[last].engine));
         for feed in &feeds {
             self.replay.add(&feed.name, feed.read_stats(), feed.engine.counters());
+            report::say(&feed.stages.report(&feed.name));
         }
         if let (Ok(()), Some(progress)) = (&result, &mut self.progress) {
             progress.end();
@@ -165,8 +167,10 @@ impl Session {
         }
         let source = attached.start(&options)?;
         priority::raise(priority::CONSUMER);
-        let mut feed = Feed::new("live", Source::Live(Box::new(source)), self.engine_options());
+        let feed = Feed::new("live", Source::Live(Box::new(source)), self.engine_options());
+        let mut feed = Feed { stages: Stages::of(&self.plan), ..feed };
         let result = self.pass_on(&mut feed);
+        report::say(&feed.stages.report(&feed.name));
         let result = result.and(self.end_input(&feed.engine));
         // The capture ends in order whatever happened: what was lost is told after a failure, too.
         if let Source::Live(live) = feed.source {

@@ -4,8 +4,9 @@
 //! Bundles are found below folders that the arguments of runtimes named, and below the usual
 //! ones. In a bundle, `config.json` tells command, environment, mounts and what CRI engines
 //! annotate; its mounts lead to docker's record, its folder to the one of containers/storage
-//! (podman, CRI-O).
+//! (podman, CRI-O) and to the databases of podman and containerd ([`super::databases`]).
 
+use super::databases;
 use super::docker::parse::{cpu_count, record};
 use super::json::{at, items, map, number, parse, text, texts};
 use super::metadata::{Limits, Metadata, Mount, Pod};
@@ -28,6 +29,8 @@ const USUAL_ROOTS: &[(&str, Layout)] = &[
     ("/run/containers/storage/overlay-containers", Layout::Storage),
     ("/var/lib/containers/storage/vfs-containers", Layout::Storage),
 ];
+/// Folder of containerd with the bundles of all namespaces.
+const CONTAINERD_TASKS: &str = "io.containerd.runtime.v2.task";
 /// Most folders that are looked at.
 const ROOTS_MAX: usize = 64;
 /// Largest file that is read.
@@ -73,7 +76,11 @@ impl Bundles {
             (true, Some(parent)) => (parent, Layout::Storage),
             _ => (folder, Layout::Plain),
         };
-        let is_id = of_id.file_name().and_then(|n| n.to_str()).is_some_and(|n| short_id(n).len() < n.len());
+        let is_full_id = |n: &str| short_id(n).len() < n.len();
+        // TASKS/NAMESPACE/NAME: in containerd's own folder names are free.
+        let mut above = of_id.ancestors().skip(2).filter_map(Path::file_name);
+        let is_of_containerd = layout == Layout::Plain && above.next().is_some_and(|n| n == CONTAINERD_TASKS);
+        let is_id = is_of_containerd || of_id.file_name().and_then(|n| n.to_str()).is_some_and(is_full_id);
         let Some(root) = of_id.parent().filter(|_| is_id) else { return };
         if self.roots.iter().any(|(known, _)| known == root) {
             return;
@@ -86,13 +93,16 @@ impl Bundles {
 
     /// All that is on disk of a container.
     pub(super) fn read(&self, full_id: &str) -> Option<Metadata> {
-        if short_id(full_id) == full_id {
+        let is_name = short_id(full_id) == full_id;
+        // A name is part of a path here: only plain ones, and only where `ctr` gives names.
+        if is_name && (full_id.starts_with('.') || full_id.contains('/')) {
             return None;
         }
         // The newest folder first: engines of one machine tend to be started one at a time.
         for (root, layout) in self.roots.iter().rev() {
             let folder = match layout {
                 Layout::Plain => root.join(full_id),
+                Layout::Storage if is_name => continue,
                 Layout::Storage => root.join(full_id).join("userdata"),
             };
             let Some(config) = read_json(&folder.join("config.json")) else { continue };
@@ -100,10 +110,14 @@ impl Bundles {
             if let Some(record) = docker_record(&config, full_id) {
                 metadata.merge(record);
             }
-            if *layout == Layout::Storage
-                && let Some(record) = storage_record(root, full_id)
-            {
-                metadata.merge(record);
+            if *layout == Layout::Storage {
+                metadata.merge(storage_record(root, full_id).unwrap_or_default());
+                let is_podman = metadata.kind == Some(ContainerKind::Podman);
+                let storage = root.parent().filter(|_| is_podman);
+                let kept = storage.and_then(|storage| databases::of_podman(storage, full_id));
+                metadata.merge(kept.unwrap_or_default());
+            } else if metadata.name.is_empty() {
+                metadata.merge(databases::of_containerd(&folder).unwrap_or_default());
             }
             metadata.settle_pod();
             return Some(metadata);

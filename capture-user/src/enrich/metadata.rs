@@ -4,7 +4,7 @@
 //! The JSON is the one that stock tools read; what they do not know stands under the keys `capture`
 //! (in the container's object) and `k8s` (beside it). Secrets in the environment are redacted here, where everything passes.
 
-use super::redact;
+use crate::redact::secrets::Secrets;
 use capture_engine::state::cgroups::ContainerKind;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -18,6 +18,9 @@ const TEXT_MAX: usize = 8 << 10;
 const ITEMS_MAX: usize = 256;
 /// `lookup_state` of a record that is complete.
 const LOOKUP_DONE: u32 = 1;
+/// Longest record: half of what readers take. Only text of which nearly every character has to be escaped
+/// gets there.
+const RECORD_MAX: usize = 512 << 10;
 
 /// A container. Empty text, empty lists and `None` mean "not known".
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -113,8 +116,9 @@ const POD_LABELS: [(&str, PodPart); 3] = [
 impl Metadata {
     /// Whether it tells what every event should carry.
     pub(crate) fn is_named(&self) -> bool {
-        // Containers whose id is their name are no engine's that knows images.
-        !self.name.is_empty() && (!self.image.is_empty() || self.name == self.full_id)
+        // Containers whose id is their name are no engine's that knows images, but for containerd's.
+        let has_no_image = self.name == self.full_id && self.kind != Some(ContainerKind::Containerd);
+        !self.name.is_empty() && (!self.image.is_empty() || has_no_image)
     }
 
     /// Takes over all that `newer` knows.
@@ -151,17 +155,36 @@ impl Metadata {
 
     /// The record of the stream for the container reported as `id`.
     pub(crate) fn to_json(&self, id: &str, is_late: bool) -> Vec<u8> {
+        let record = self.whole_record(id, is_late);
+        if record.len() <= RECORD_MAX { record } else { self.stripped().whole_record(id, is_late) }
+    }
+
+    /// The same without its lists and long texts.
+    fn stripped(&self) -> Metadata {
+        let short = |text: &String| if text.len() > 256 { String::new() } else { text.clone() };
+        Metadata {
+            full_id: short(&self.full_id),
+            name: short(&self.name),
+            image: short(&self.image),
+            image_id: short(&self.image_id),
+            labels: [("capture.cut".to_owned(), "labels".to_owned())].into(),
+            kind: self.kind,
+            ..Metadata::default()
+        }
+    }
+
+    fn whole_record(&self, id: &str, is_late: bool) -> Vec<u8> {
         let (repository, tag, digest) = split_image(&self.image);
         let digest = if self.image_digest.is_empty() { digest } else { &self.image_digest };
         let limits = self.limits.unwrap_or_default();
         let mut cut = Cut::default();
         let mut object = json!({
             "id": id,
-            "full_id": self.full_id,
+            "full_id": cut.text(&self.full_id),
             "type": self.kind.unwrap_or(ContainerKind::Custom) as u32,
             "name": cut.text(&self.name),
             "image": cut.text(&self.image),
-            "imageid": self.image_id,
+            "imageid": cut.text(&self.image_id),
             "imagerepo": cut.text(repository),
             "imagetag": cut.text(tag),
             "imagedigest": cut.text(digest),
@@ -169,11 +192,11 @@ impl Metadata {
             "is_pod_sandbox": self.is_pod_sandbox.unwrap_or(false),
             "lookup_state": LOOKUP_DONE,
             "created_time": self.created_s,
-            "Mounts": self.mounts.iter().take(ITEMS_MAX).map(mount).collect::<Vec<_>>(),
+            "Mounts": cut.mounts(&self.mounts),
             "port_mappings": self.ports.iter().take(ITEMS_MAX).map(port).collect::<Vec<_>>(),
             "labels": cut.labels(&self.labels),
             "env": cut.env(&self.env),
-            "ip": if self.ip.is_empty() { "0.0.0.0" } else { &self.ip },
+            "ip": if self.ip.is_empty() { "0.0.0.0" } else { cut.text(&self.ip) },
             "cni_json": "",
             "memory_limit": limits.memory_bytes,
             "swap_limit": limits.swap_bytes,
@@ -182,7 +205,7 @@ impl Metadata {
             "cpu_period": if limits.cpu_period_us == 0 { 100_000 } else { limits.cpu_period_us },
             "cpuset_cpu_count": limits.cpuset_cpus,
             "metadata_deadline": 0,
-            "user": self.user.as_deref().unwrap_or(""),
+            "user": cut.text(self.user.as_deref().unwrap_or("")),
         });
         let flags =
             [("host_pid", self.host_pid), ("host_network", self.host_network), ("host_ipc", self.host_ipc)];
@@ -195,15 +218,15 @@ impl Metadata {
             object["Healthcheck"] = json!({ "exe": cut.text(exe), "args": cut.words(args) });
         }
         if let Some(pod) = &self.pod {
-            object["pod_sandbox_id"] = pod.sandbox_id.as_str().into();
+            object["pod_sandbox_id"] = cut.text(&pod.sandbox_id).into();
             object["pod_sandbox_labels"] = cut.labels(&pod.labels).into();
         }
         object["capture"] = self.additions(is_late, cut);
         let mut record = json!({ "container": object });
         if let Some(pod) = &self.pod {
             record["k8s"] = json!({
-                "pod": { "name": pod.name, "uid": pod.uid, "ip": pod.ip, "labels": cut.labels(&pod.labels) },
-                "ns": { "name": pod.namespace },
+                "pod": { "name": cut.text(&pod.name), "uid": cut.text(&pod.uid), "ip": cut.text(&pod.ip), "labels": cut.labels(&pod.labels) },
+                "ns": { "name": cut.text(&pod.namespace) },
             });
         }
         record.to_string().into_bytes()
@@ -290,8 +313,32 @@ impl Cut {
     }
 
     fn words(&mut self, words: &[String]) -> Value {
-        self.count += words.len().saturating_sub(ITEMS_MAX) as u32;
-        words.iter().take(ITEMS_MAX).map(|word| Value::from(self.text(word))).collect()
+        let mut len = 0;
+        let mut kept = Vec::new();
+        for (i, word) in words.iter().enumerate() {
+            let word = self.text(word);
+            len += word.len();
+            if i == ITEMS_MAX || len > LIST_MAX {
+                self.count += (words.len() - i) as u32;
+                break;
+            }
+            kept.push(word.into());
+        }
+        Value::Array(kept)
+    }
+
+    fn mounts(&mut self, mounts: &[Mount]) -> Vec<Value> {
+        let mut len = 0;
+        let mut kept = Vec::new();
+        for (i, one) in mounts.iter().enumerate() {
+            len += one.source.len() + one.destination.len() + one.mode.len() + one.propagation.len();
+            if i == ITEMS_MAX || len > LIST_MAX {
+                self.count += (mounts.len() - i) as u32;
+                break;
+            }
+            kept.push(mount(one));
+        }
+        kept
     }
 
     fn labels(&mut self, labels: &BTreeMap<String, String>) -> Map<String, Value> {
@@ -310,10 +357,11 @@ impl Cut {
     }
 
     fn env(&mut self, env: &[String]) -> Vec<Value> {
+        let secrets = Secrets::default();
         let mut len = 0;
         let mut kept = Vec::new();
         for entry in env {
-            let entry = match redact::env_entry(entry) {
+            let entry = match secrets.entry(entry) {
                 Some(redacted) => {
                     self.redacted += 1;
                     redacted
@@ -417,6 +465,12 @@ mod tests {
         meta.labels.insert(huge.clone(), huge);
         let record = meta.to_json("id", false);
         assert!(record.len() < 300_000, "{}", record.len());
+        let escaped = "\u{1}".repeat(1 << 20);
+        let mut worst = Metadata { name: "n".into(), env: vec![escaped.clone(); 9], ..meta.clone() };
+        worst.command = vec![escaped; 9];
+        let record_of_worst = worst.to_json("id", false);
+        assert!(record_of_worst.len() <= RECORD_MAX, "{}", record_of_worst.len());
+        assert!(String::from_utf8(record_of_worst).unwrap().contains("\"name\":\"n\""));
         let record: Value = serde_json::from_slice(&record).unwrap();
         assert!(record["container"]["capture"]["cut"].as_u64().unwrap() > 1000);
     }

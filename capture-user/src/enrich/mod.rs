@@ -11,19 +11,25 @@
 //! Invariant: nobody who feeds this waits, whatever engines do; a question that finds its queue
 //! full is dropped. Nothing here is asked in a replay.
 
+mod bolt;
 mod bundle;
 mod cri;
+mod databases;
 mod docker;
+mod dump;
 mod endpoint;
 mod http;
 mod json;
 mod metadata;
-mod redact;
+mod offline;
 mod requests;
 mod sockets;
 mod store;
 #[cfg(test)]
 mod tests;
+
+pub use dump::{Dump, DumpError};
+pub use offline::{EnrichStats, Enricher};
 
 use crate::live::containers::{Directory, Sighting};
 use crate::live::priority;

@@ -345,6 +345,14 @@ fn bundles_are_found_beside_those_that_runtimes_named() {
     let metadata = bundles.read(&other).unwrap();
     assert_eq!((metadata.name.as_str(), metadata.image.as_str()), ("p", "i:2"));
     assert_eq!(metadata.kind, Some(ContainerKind::Podman));
+    // containerd's own client gives names.
+    let tasks = dir.path().join("io.containerd.runtime.v2.task/default");
+    std::fs::create_dir_all(tasks.join("plain-1")).unwrap();
+    std::fs::write(tasks.join("plain-1/config.json"), "{\"process\":{\"args\":[\"x\"]}}").unwrap();
+    assert!(bundles.read("plain-1").is_none());
+    bundles.learn(tasks.join("plain-0").to_str().unwrap());
+    assert_eq!(bundles.read("plain-1").unwrap().command, ["x"]);
+    assert!(bundles.read("../default/plain-1").is_none() && bundles.read("..").is_none());
     // Nothing that is no plain file is opened.
     std::fs::remove_file(plain.join(ID).join("config.json")).unwrap();
     std::os::unix::fs::symlink("/dev/zero", plain.join(ID).join("config.json")).unwrap();

@@ -3,8 +3,11 @@
 //! Containers are asked about when the stream shows them. A sandbox cannot be asked for before it
 //! is started, so what is not there is asked for again for a while.
 
+pub(super) mod from_json;
 mod grpc;
 mod messages;
+#[cfg(test)]
+mod tests;
 
 use super::bundle::bundle;
 use super::endpoint::Endpoint;

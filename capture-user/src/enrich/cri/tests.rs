@@ -1,0 +1,271 @@
+//! Engines that speak CRI well, badly, slowly or without end, on unix sockets.
+
+use super::messages::{
+    ContainerMetadata, ContainerStatus, ImageSpec, Listed, SandboxMetadata, SandboxStatus,
+};
+use super::*;
+use crate::enrich::bundle::Bundles;
+use crate::enrich::sockets::Protocol;
+use crate::enrich::{Directory, Enrichment, Sighting};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming};
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de487c3601e";
+const SANDBOX: &str = "10f159d314038f48d4a602055f366be31b34b6b0bee2b8c05cc8ae548557f58b";
+/// What the whole test may take: answers are bounded, and few are under way.
+const GROWTH_MAX_KIB: u64 = 512 << 10;
+
+/// Name of a bad engine, and how it answers what is asked beside the version.
+type Bad = (&'static str, fn() -> Reply);
+
+/// How an engine answers a call.
+enum Reply {
+    /// A message and a status.
+    Message(Vec<u8>, &'static str),
+    /// These bytes as they are, and no status.
+    Raw(Vec<u8>),
+    /// 64 KiB again and again.
+    Flood,
+    /// A byte now and then.
+    Trickle(Pin<Box<tokio::time::Sleep>>),
+    Done,
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let frame = match &mut *self {
+            Reply::Message(message, status) => {
+                let mut trailers = HeaderMap::new();
+                trailers.insert("grpc-status", HeaderValue::from_static(status));
+                match std::mem::take(message) {
+                    message if message.is_empty() => {
+                        *self = Reply::Done;
+                        Frame::trailers(trailers)
+                    }
+                    message => Frame::data(Bytes::from(message)),
+                }
+            }
+            Reply::Raw(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Reply::Done;
+                Frame::data(Bytes::from(bytes))
+            }
+            Reply::Flood => Frame::data(Bytes::from_static(&[b'x'; 64 << 10])),
+            Reply::Trickle(sleep) => {
+                if sleep.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                sleep.as_mut().reset(tokio::time::Instant::now() + Duration::from_millis(50));
+                Frame::data(Bytes::from_static(b"\0"))
+            }
+            Reply::Done => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+fn framed(message: &impl Message) -> Vec<u8> {
+    let encoded = message.encode_to_vec();
+    [&[0], &(encoded.len() as u32).to_be_bytes()[..], &encoded].concat()
+}
+
+fn message(message: &impl Message) -> Reply {
+    Reply::Message(framed(message), "0")
+}
+
+fn not_found() -> Reply {
+    Reply::Message(Vec::new(), "5")
+}
+
+/// Serves on a thread of its own, with what `answer` makes of the method and the id that is asked for.
+fn serve(socket: PathBuf, answer: impl Fn(&str, &str) -> Reply + Send + Sync + 'static) {
+    let answer = Arc::new(answer);
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let listener = tokio::net::UnixListener::bind(socket).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let answer = answer.clone();
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let answer = answer.clone();
+                    async move {
+                        let method = request.uri().path().rsplit('/').next().unwrap_or("").to_owned();
+                        let body = request.into_body().collect().await?.to_bytes();
+                        let asked = StatusRequest::decode(body.get(5..).unwrap_or(&[])).unwrap_or_default();
+                        let response = Response::builder().header("content-type", "application/grpc");
+                        Ok::<_, hyper::Error>(response.body(answer(&method, &asked.id)).unwrap())
+                    }
+                });
+                tokio::spawn(async move {
+                    let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                    // A client that gives up is not this test's matter.
+                    let _ = server.serve_connection(TokioIo::new(stream), service).await;
+                });
+            }
+        });
+    });
+}
+
+fn status(labels: HashMap<String, String>) -> ContainerStatusResponse {
+    let info =
+        serde_json::json!({"sandboxID": SANDBOX, "config": {}, "runtimeSpec": {"process": {"env": ["A=b"]}}});
+    ContainerStatusResponse {
+        status: Some(ContainerStatus {
+            id: ID.into(),
+            metadata: Some(ContainerMetadata { name: "web".into() }),
+            image: Some(ImageSpec { image: "nginx:1".into() }),
+            image_ref: "docker.io/nginx@sha256:ab".into(),
+            labels,
+            ..ContainerStatus::default()
+        }),
+        info: HashMap::from([("info".to_owned(), info.to_string())]),
+    }
+}
+
+fn sandbox_status() -> SandboxStatusResponse {
+    SandboxStatusResponse {
+        status: Some(SandboxStatus {
+            id: SANDBOX.into(),
+            metadata: Some(SandboxMetadata { name: "pod".into(), uid: "u-1".into(), namespace: "ns".into() }),
+            labels: HashMap::from([("app".to_owned(), "shop".to_owned())]),
+            ..SandboxStatus::default()
+        }),
+        ..SandboxStatusResponse::default()
+    }
+}
+
+fn well_behaved(method: &str, id: &str) -> Reply {
+    match (method, id) {
+        ("Version", _) => message(&VersionResponse { runtime_name: "containerd".into() }),
+        ("ListContainers", _) => message(&ListResponse { items: vec![Listed { id: ID.into() }] }),
+        ("ListPodSandbox", _) => message(&ListResponse::default()),
+        ("ContainerStatus", ID) => message(&status(HashMap::new())),
+        ("PodSandboxStatus", SANDBOX) => message(&sandbox_status()),
+        _ => not_found(),
+    }
+}
+
+fn start(sockets: impl IntoIterator<Item = PathBuf>) -> Enrichment {
+    let engines = sockets.into_iter().map(|path| (Endpoint::new(path), Protocol::Cri)).collect();
+    Enrichment::start_with(Bundles::of(&[]), engines).unwrap()
+}
+
+/// Sees the container again and again until its record is there.
+fn record_of(enrichment: &Enrichment, id: &str) -> Value {
+    let until = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < until {
+        let kind = ContainerKind::Cri;
+        enrichment.seen(&Sighting { id: id[..12].into(), full_id: id.into(), kind, at: Instant::now() });
+        if let Some(record) = enrichment.record(&id[..12], Instant::now() + Duration::from_millis(200)) {
+            return serde_json::from_slice(&record).unwrap();
+        }
+    }
+    panic!("no record of {id}");
+}
+
+fn rss_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_engine_is_asked_for_the_container_and_its_pod() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("cri.sock");
+    serve(socket.clone(), well_behaved);
+    let record = record_of(&start([socket]), ID);
+    let container = &record["container"];
+    assert_eq!((container["name"].as_str(), container["image"].as_str()), (Some("web"), Some("nginx:1")));
+    assert_eq!(container["labels"]["io.kubernetes.pod.name"].as_str(), Some("pod"));
+    assert_eq!(record["k8s"]["pod"]["labels"]["app"].as_str(), Some("shop"));
+}
+
+#[test]
+fn hostile_engines_cost_nothing_but_their_own_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let version = || message(&VersionResponse { runtime_name: "containerd".into() });
+    // Whatever is asked beside the version, so that serving goes on.
+    let bad: [Bad; 7] = [
+        ("flood", || Reply::Flood),
+        ("trickle", || Reply::Trickle(Box::pin(tokio::time::sleep(Duration::ZERO)))),
+        ("no-status", || Reply::Raw(framed(&status(HashMap::new())))),
+        ("length", || Reply::Message([&[0, 0xff, 0xff, 0xff, 0xff][..], &[1; 100]].concat(), "0")),
+        ("compressed", || Reply::Message([&[1][..], &framed(&status(HashMap::new()))[1..]].concat(), "0")),
+        ("no-text", || Reply::Message(vec![0, 0, 0, 0, 4, 0x0a, 2, 0xff, 0xfe], "0")),
+        ("labels", || {
+            let label = |n: usize| (format!("label{n}"), "\u{1}v".repeat(32 << 10));
+            message(&status((0..200).map(label).collect()))
+        }),
+    ];
+    for (name, reply) in bad {
+        serve(path(name), move |method, _| if method == "Version" { version() } else { reply() });
+    }
+    serve(path("version"), |_, _| Reply::Flood);
+    serve(path("silent"), |_, _| Reply::Trickle(Box::pin(tokio::time::sleep(Duration::from_secs(3600)))));
+    let before = rss_kib();
+    let names = bad.iter().map(|(name, _)| *name).filter(|name| *name != "labels");
+    let enrichment = start(names.chain(["version", "silent"]).map(path));
+    let unknown = "00".repeat(32);
+    for n in 0..2_000 {
+        let (id, kind) = (format!("{n:064x}"), ContainerKind::Cri);
+        enrichment.seen(&Sighting { id: id[..12].into(), full_id: id.into(), kind, at: Instant::now() });
+    }
+    let begin = Instant::now();
+    assert_eq!(enrichment.record(&unknown[..12], begin + Duration::from_millis(100)), None);
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+    // A sound engine beside them.
+    serve(path("good"), well_behaved);
+    let both = start(
+        bad.iter().map(|(name, _)| path(name)).filter(|p| !p.ends_with("labels")).chain([path("good")]),
+    );
+    assert_eq!(record_of(&both, ID)["container"]["name"].as_str(), Some("web"));
+    // Labels of 13 MB: the name comes, the labels only as far as they fit.
+    let record = record_of(&start([path("labels")]), ID);
+    assert_eq!(record["container"]["name"].as_str(), Some("web"));
+    assert!(record.to_string().len() < 600 << 10);
+    let grown = rss_kib().saturating_sub(before);
+    assert!(grown < GROWTH_MAX_KIB, "{grown} KiB");
+}
+
+#[test]
+fn damaged_messages_are_no_answers() {
+    let whole = status(HashMap::from([("a".to_owned(), "b".to_owned())])).encode_to_vec();
+    let mut state: u64 = 11;
+    let mut random = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    for _ in 0..4_000 {
+        let mut bytes = whole.clone();
+        for _ in 0..=random(6) {
+            let at = random(bytes.len());
+            bytes[at] = random(256) as u8;
+        }
+        bytes.truncate(random(bytes.len() * 4).max(1));
+        if let Ok(answer) = ContainerStatusResponse::decode(&bytes[..])
+            && let Some(metadata) = container(&answer, &info_of(&answer.info), ContainerKind::Cri)
+        {
+            assert!(serde_json::from_slice::<Value>(&metadata.to_json("id", false)).is_ok());
+        }
+        let _ = SandboxStatusResponse::decode(&bytes[..]).map(|answer| sandbox(&answer, ContainerKind::Cri));
+    }
+}
