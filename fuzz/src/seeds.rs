@@ -135,3 +135,26 @@ pub fn scripts(folder: &Path) -> io::Result<usize> {
     }
     Ok(written)
 }
+
+/// Answers of engines, each behind a byte that says what they are.
+pub fn engines(folder: &Path) -> io::Result<usize> {
+    let answers = data().join("../../capture-user/src/enrich/testdata");
+    let mut written = 0;
+    for entry in std::fs::read_dir(answers)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "json") {
+            let seed = [&[0][..], &std::fs::read(&path)?].concat();
+            std::fs::write(folder.join(path.file_name().unwrap_or_default()), seed)?;
+            written += 1;
+        }
+    }
+    std::fs::write(folder.join("pods"), [&[1][..], PODS.as_bytes()].concat())?;
+    Ok(written + 1)
+}
+
+/// A pod as `kubectl` prints it, less what is not read.
+const PODS: &str = r#"{"kind":"List","items":[{"kind":"Pod","metadata":{"name":"web-0","namespace":"shop",
+"uid":"5f1c2a9e-7b3d-4c88-9a51-0d6e2f8b4c17","labels":{"app":"web"}},"status":{"podIP":"10.244.0.2",
+"containerStatuses":[{"name":"web","image":"nginx:1","imageID":"nginx@sha256:ab","containerID":
+"containerd://3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e",
+"state":{"running":{"startedAt":"2026-11-21T05:52:26Z"}}}]}}]}"#;

@@ -10,8 +10,12 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 /// Name, the longest input that is tried, and whether the target makes seeds.
-const TARGETS: &[(&str, usize, bool)] =
-    &[("filter", 400, false), ("reader", 30_000, true), ("events", 4_096, true)];
+const TARGETS: &[(&str, usize, bool)] = &[
+    ("filter", 400, false),
+    ("reader", 30_000, true),
+    ("events", 4_096, true),
+    ("containers", 16_384, true),
+];
 
 /// Tells compilers to count the edges that a run takes, and to show what comparisons see.
 const RUSTFLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
