@@ -1,5 +1,6 @@
 //! A container engine of this test's own.
 
+use crate::run::LIFE;
 use capture_tests::live::{self, Capture, Ended, Turn};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,16 +8,9 @@ use std::process::Command;
 
 /// Name under which the scripts keep their files.
 const NAME: &str = "captest";
-/// Most short containers in a row.
-const COUNT_DEFAULT: usize = 50;
 
 /// The program under test.
 pub(crate) const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
-
-/// How many short containers to run in a row.
-pub(crate) fn count() -> usize {
-    std::env::var("CAPTURE_CONTAINERS").ok().and_then(|n| n.parse().ok()).unwrap_or(COUNT_DEFAULT)
-}
 
 /// A running engine; taken away with all it left when this ends.
 pub(crate) struct Engine {
@@ -84,7 +78,7 @@ impl Engine {
 
 impl Engine {
     /// What engines with docker's commands are recorded doing: a container with a label and a
-    /// secret, one of 20 ms, an exec into a running one, and short ones in a row.
+    /// secret, one of 20 ms, and an exec into a running one.
     pub(crate) fn run_containers(&self, client: &str, secret: &str) {
         let image = self.fact("IMAGE");
         let run = |words: &[&str]| self.run(client, words);
@@ -92,9 +86,49 @@ impl Engine {
         rm("labelled", &["--label", "tier=back", "--env", secret, image, "ls", "/"]);
         rm("twenty-ms", &[image, "sleep", "0.02"]);
         run(&["exec", "eng-web", "uname", "-a"]);
-        for n in 0..count() {
-            rm(&format!("short-{n}"), &[image, "true"]);
-        }
+        // What orchestrators put on the containers that they start.
+        let labels = [
+            "com.docker.swarm.service.name=web",
+            "com.docker.swarm.task.name=web.1.x",
+            "com.docker.swarm.node.id=n1",
+        ];
+        let compose = ["com.docker.compose.project=shop", "com.docker.compose.service=db"];
+        let env = [
+            "MESOS_TASK_ID=t.1",
+            "MESOS_FRAMEWORK_ID=f-1",
+            "MARATHON_APP_ID=/shop/web",
+            "MARATHON_APP_LABELS=TIER",
+            "MARATHON_APP_LABEL_TIER=back",
+        ];
+        let mut words: Vec<&str> = Vec::new();
+        labels.iter().chain(&compose).for_each(|label| words.extend(["--label", label]));
+        env.iter().for_each(|variable| words.extend(["--env", variable]));
+        words.extend(["--user", "1000", image, "sleep", "0.02"]);
+        rm("orchestrated", &words);
+    }
+
+    /// Fields of that last container.
+    pub(crate) const ORCHESTRATED: &[(&str, &str)] = &[
+        ("swarm.service.name", "web"),
+        ("swarm.task.name", "web.1.x"),
+        ("swarm.node.id", "n1"),
+        ("compose.project", "shop"),
+        ("compose.service", "db"),
+        ("mesos.task.id", "t.1"),
+        ("mesos.task.labels", "com.docker.compose.service:db"),
+        ("mesos.framework.id", "f-1"),
+        ("marathon.app.id", "/shop/web"),
+        ("marathon.app.name", "web"),
+        ("marathon.app.label.tier", "back"),
+        ("marathon.app.labels", "TIER:back"),
+        ("marathon.group.id", "/shop"),
+        ("container.user", "1000"),
+    ];
+
+    /// One short container.
+    pub(crate) fn run_short(&self, client: &str, name: &str) {
+        let image = self.fact("IMAGE");
+        self.run(client, &["run", "--rm", "--name", name, "--label", "row=yes", image, "sleep", LIFE]);
     }
 }
 

@@ -33,12 +33,53 @@ pub(crate) fn containers(file: &Path) -> Containers {
             [&id, &name, &image].iter().all(|text| !text.is_empty() && *text != "<NA>"),
             "an event from inside says {line}"
         );
-        let of_name = found.entry(name.clone()).or_insert((0, id.clone(), image.clone(), engine.clone()));
+        // Another engine of the machine may have a container of the same name.
+        let is_other = found.get(&name).is_some_and(|of| of.1 != id);
+        let key = if is_other { format!("{name} {id}") } else { name };
+        let of_name = found.entry(key).or_insert((0, id.clone(), image.clone(), engine.clone()));
         of_name.0 += 1;
-        assert_eq!((&of_name.1, &of_name.2, &of_name.3), (&id, &image, &engine), "{name}");
+        assert_eq!((&of_name.1, &of_name.2, &of_name.3), (&id, &image, &engine), "{line}");
     }
     found
 }
+
+/// Checks fields of a container's events: each must hold this text on the first that has a value.
+pub(crate) fn check_fields(file: &Path, name: &str, expected: &[(&str, &str)]) {
+    for (field, wanted) in expected {
+        let found = lines(file, &format!("%{field}"), &format!("container.name = {name}"));
+        let first = found.first().map(String::as_str);
+        assert!(
+            first.is_some_and(|text| text.contains(wanted)),
+            "{name}: {field} is {first:?}, not {wanted}"
+        );
+    }
+}
+
+/// What the scripts give the container `eng-web`, by docker and by podman.
+pub(crate) const ENG_WEB: &[(&str, &str)] = &[
+    ("container.image.repository", "registry.example.test/team/busybox"),
+    ("container.image.tag", "1.35"),
+    ("container.label.app", "web"),
+    ("container.labels", "com.example.owner:core infra"),
+    ("container.env[MODE]", "prod"),
+    ("container.command", "httpd"),
+    ("container.ports", "127.0.0.1:18080->8080"),
+    ("container.mounts", ":/data:"),
+    ("container.mount.rdwr[/host/hostname]", "false"),
+    ("container.memory_limit", "67108864"),
+    ("container.swap_limit", "100663296"),
+    ("container.cpu_quota", "50000"),
+    ("container.cpu_period", "100000"),
+    ("container.cpuset_cpus", "1"),
+    ("container.privileged", "false"),
+    ("container.host_network", "false"),
+    ("container.is_pod_sandbox", "false"),
+    ("container.is_late", "false"),
+    ("container.ip", "."),
+    ("container.start_ts", "1"),
+    ("container.full_id", ""),
+    ("container.image.id", ""),
+];
 
 /// What was executed inside: by the enters (`>`, the paths given) or the exits (`<`, what runs
 /// then), each as "container program".
@@ -68,9 +109,31 @@ pub(crate) fn check_stock(test: &str, file: &Path, expected: &Containers) {
         .expect("sysdig starts");
     let seen: BTreeSet<&str> = std::str::from_utf8(&out.stdout).expect("text").lines().collect();
     for (name, (_, id, image, _)) in expected {
+        let name = name.split(' ').next().unwrap_or(name);
         assert!(seen.contains(format!("{id}|{name}|{image}").as_str()), "{name}: stock has {seen:?}");
     }
     assert!(!seen.iter().any(|line| line.contains("<NA>")), "stock has {seen:?}");
+}
+
+/// Checks that stock sysdig sees these pods in a file that [`check_stock`] converted.
+pub(crate) fn check_stock_pods(test: &str, file: &Path, pods: &[&str]) {
+    let Some(sysdig) = capture_tests::stock_sysdig(test) else { return };
+    let out = Command::new(sysdig)
+        .args(["-r".as_ref(), file.with_extension("scap.gz").as_os_str()])
+        .args(["-p", "%k8s.pod.name", "container.id != host"])
+        .output()
+        .expect("sysdig starts");
+    let seen: BTreeSet<&str> = std::str::from_utf8(&out.stdout).expect("text").lines().collect();
+    assert!(pods.iter().all(|pod| seen.contains(pod)), "{seen:?}");
+}
+
+/// Checks the file of a row of short containers after its engine is gone.
+pub(crate) fn check_row(test: &str, file: &Path, engine: &str) {
+    let found = containers(file);
+    let named = found.iter().filter(|(name, _)| name.starts_with("short-"));
+    let of_engine = named.filter(|(_, of)| of.3 == engine).count();
+    assert!(of_engine >= crate::run::count(), "{of_engine} of {engine}");
+    check_stock(test, file, &found);
 }
 
 /// Whether a recording holds a text anywhere in its blocks.
