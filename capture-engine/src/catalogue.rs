@@ -1,6 +1,7 @@
 //! The fields as the filter language sees them: names, types, constants, and on which event types
 //! they can have a value; and events as records that filters run on.
 
+use crate::event_kinds::EventKind;
 use crate::fields::{self, Ctx, Field, Use, subject};
 use crate::render::TextOptions;
 use crate::view::EventView;
@@ -208,6 +209,9 @@ impl Catalogue for FieldCatalogue {
             ("syscall.type", Constant::Text(text)) => {
                 Some(TypeBounds::at_most(type_bounds(std::str::from_utf8(text).ok()?).may))
             }
+            ("evt.failed", Constant::Bool(true)) => Some(TypeBounds::at_most(codes(|e| {
+                EventKind::get(e.code).is_some_and(|kind| kind.result_param().is_some())
+            }))),
             (name, &Constant::Bool(is)) => {
                 let flags = match name {
                     "evt.is_io" => EventFlags(EventFlags::READS_FROM_FD.0 | EventFlags::WRITES_TO_FD.0),

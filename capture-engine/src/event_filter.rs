@@ -1,9 +1,10 @@
 //! [`EventFilter`]: a filter over events, with the memory that it works in.
 //!
 //! Most filters ask for a process by its name. Where every event that can match must have one of a
-//! few names, that is tested before anything else, without the evaluator.
+//! few names, that is tested before anything else, without the evaluator; so is whether the call failed.
 
 use crate::catalogue::{FieldCatalogue, field};
+use crate::fields;
 use crate::view::EventView;
 use filter_lang::{Constant, Filter, FilterError, Library, Op, Options, Requirement, Scratch};
 
@@ -13,6 +14,8 @@ pub struct EventFilter {
     filter: Filter,
     scratch: Scratch,
     names: Option<NameTest>,
+    /// Whether only failed calls match.
+    failed_only: bool,
 }
 
 impl EventFilter {
@@ -24,13 +27,17 @@ impl EventFilter {
         let options = Options { library: library.clone() };
         let filter = Filter::compile(text, &FieldCatalogue, &options)?;
         let names = filter.requirements().iter().find_map(NameTest::of);
-        Ok(EventFilter { filter, scratch: Scratch::default(), names })
+        let failed_only = filter.requirements().iter().any(asks_for_failures);
+        Ok(EventFilter { filter, scratch: Scratch::default(), names, failed_only })
     }
 
     /// Does the event satisfy it?
     #[inline]
     pub fn matches(&mut self, event: &EventView<'_>) -> bool {
         if self.names.as_ref().is_some_and(|names| !names.passes(event)) {
+            return false;
+        }
+        if self.failed_only && !fields::has_failed(event) {
             return false;
         }
         self.filter.matches(event, &mut self.scratch)
@@ -71,6 +78,12 @@ impl NameTest {
     }
 }
 
+fn asks_for_failures(requirement: &Requirement) -> bool {
+    let is_failed = field(requirement.field.id).is_some_and(|field| field.name == "evt.failed");
+    let wants = requirement.op == Op::In && requirement.constants == [Constant::Bool(true)];
+    is_failed && wants && !requirement.negated
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +108,15 @@ mod tests {
         check("proc.name contains curl", None);
         check("toupper(proc.name)=CURL", None);
         check("proc.pname=curl", None);
+    }
+
+    #[test]
+    fn failures_are_tested_first_where_nothing_else_matches() {
+        let failed_only = |text: &str| EventFilter::compile(text, &Library::new()).unwrap().failed_only;
+        assert!(failed_only("evt.failed=true"));
+        assert!(failed_only("fd.type=file and evt.failed = true"));
+        for text in ["evt.failed=false", "not evt.failed=true", "evt.failed=true or fd.num=3"] {
+            assert!(!failed_only(text), "{text}");
+        }
     }
 }

@@ -49,7 +49,7 @@ pub(super) static FIELDS: &[Field] = &[
     value("evt.rawres", Int, "return value as a number; exits only", "evt.rawres=-2",
         |c| Some(Value::Int(result(c.view)?))),
     value("evt.failed", Bool, "whether the call failed; a restart (ERESTARTSYS and its like) is no failure", "evt.failed=true",
-        |c| Some(Value::Bool(result(c.view).is_some_and(is_failure)))),
+        |c| Some(Value::Bool(has_failed(c.view)))),
     value("evt.is_io", Bool, "whether the call reads from or writes to an fd", "evt.is_io=true",
         |c| Some(Value::Bool(has(c.view, READS_OR_WRITES)))),
     value("evt.is_io_read", Bool, "whether the call reads from an fd", "evt.is_io_read=true",
@@ -152,6 +152,12 @@ fn is_result(c: &Ctx<'_>, at: usize) -> bool {
 /// The return value of an exit: its parameter `res`, or `fd` where the call makes one.
 pub(crate) fn result(view: &EventView<'_>) -> Option<i64> {
     view.raw.int(EventKind::get(view.raw.code)?.result_param()?)
+}
+
+/// Whether the event is the exit of a call that failed.
+#[inline]
+pub(crate) fn has_failed(view: &EventView<'_>) -> bool {
+    result(view).is_some_and(is_failure)
 }
 
 /// Whether a return value tells of a failure. The kernel's restart codes (512 to 516) do not:

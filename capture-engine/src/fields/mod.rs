@@ -33,6 +33,7 @@ mod util;
 
 pub use category::category_name;
 pub use event::flags_of;
+pub(crate) use event::has_failed;
 pub(crate) use fd::is_about_fd;
 pub use fd::type_name as fd_type_name;
 pub(crate) use fd_absent::tells_what_it_wanted;
