@@ -416,10 +416,45 @@ LaneHead: 136 {
 
 wire_struct! {
 /// Page 1 of a lane. The collector writes, the probe reads.
-LaneTail: 8 {
+LaneTail: 16 {
     /// Bytes consumed.
     tail: u64,
+    /// Entries of the lane's [`LostHead`] list consumed.
+    lost_taken: u64,
 }}
+
+wire_struct! {
+/// In page 0 of a lane, at [`LANE_LOST_OFFSET`], before [`LOST_ENTRIES`] entries of [`LostEntry`]: the
+/// processes whose state changed in a record that found no room, so that nobody trusts what was known
+/// of them. Entry `n` stands at `n & (LOST_ENTRIES - 1)`.
+LostHead: 24 {
+    /// Entries ever made. The newest one may still grow.
+    made: u64,
+    /// Losses for which there was no entry.
+    overflown: u64,
+    /// Time of the last such loss, CLOCK_MONOTONIC ns.
+    overflow_last_ts_ns: u64,
+}}
+
+wire_struct! {
+/// Losses of one process in a row.
+LostEntry: 24 {
+    /// Process id.
+    pid: u64,
+    /// Time of the first, CLOCK_MONOTONIC ns.
+    first_ts_ns: u64,
+    /// Time of the last.
+    last_ts_ns: u64,
+}}
+
+/// Offset of [`LostHead`] in a lane.
+pub const LANE_LOST_OFFSET: usize = 960;
+/// Entries behind it, a power of two.
+pub const LOST_ENTRIES: usize = 128;
+const _: () = assert!(LaneHead::LEN_BYTES <= LANE_LOST_OFFSET);
+const _: () = assert!(
+    LANE_LOST_OFFSET + LostHead::LEN_BYTES + LOST_ENTRIES * LostEntry::LEN_BYTES <= LANE_TAIL_OFFSET
+);
 
 mod view;
 

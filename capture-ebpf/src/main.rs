@@ -16,6 +16,7 @@ mod config;
 mod copy;
 mod fdtable;
 mod log;
+mod lost;
 mod maps;
 mod paths;
 mod read;

@@ -6,6 +6,7 @@
 
 use crate::{
     config::ro,
+    lost,
     maps::{CPU_SLOT, LANES, NO_RING},
     read::{cpu, ld8, now_ns, st4, st8},
 };
@@ -126,7 +127,7 @@ pub(crate) fn begin(lanes: Lanes, class: Class, what: u64, ids: u64) -> Option<R
     let used = at.wrapping_sub(ld8(lane as u64, abi::LANE_TAIL_OFFSET as u64));
     let limit = if class.stateful { ro!(FULL_LIMIT) } else { ro!(SHED_LIMIT) };
     if used > limit {
-        lose(lane, class);
+        lose(lane, class, ids);
         return None;
     }
     let ts_ns = now_ns();
@@ -171,10 +172,14 @@ pub(crate) fn resume(lanes: Lanes, task: u64) -> Option<Record> {
 }
 
 #[inline(always)]
-fn lose(lane: *mut u8, class: Class) {
+fn lose(lane: *mut u8, class: Class, ids: u64) {
     head!(lane, dropped += 1);
     if class.stateful {
         head!(lane, dropped_stateful += 1);
+        // What an enter says, the exit says again.
+        if !class.enter {
+            lost::note(lane, ids >> 32);
+        }
     }
     if class.enter {
         head!(lane, dropped_enters += 1);

@@ -134,6 +134,8 @@ pub(crate) struct Deferred {
     pub(crate) fds: Option<(i64, i64, i64)>,
     /// (tid, thread that adopts its children or 0 where the event does not say).
     pub(crate) thread: Option<(i64, i64)>,
+    /// Process of which records are missing: what the event told of it may be wrong already.
+    pub(crate) distrusted: Option<i64>,
 }
 
 /// Applies events to the state of the machine.
@@ -261,7 +263,7 @@ impl Engine {
             && let Some(thread) = self.machine.threads.at_mut(slot)
         {
             applied.prev_ts_ns = thread.last_event_ts_ns;
-            if kind.is_booked() {
+            if kind.is_booked() && !kind.is_iterated() {
                 book(thread, raw, kind, applied, &mut self.machine.counters);
             } else if kind.is_switch() {
                 // No call of the thread's: it has the latency of its last one.
@@ -284,10 +286,23 @@ impl Engine {
                 max_fds: self.options.max_fds_per_process,
                 scratch: &mut self.scratch,
             });
+            if self.machine.distrust.is_active() {
+                self.distrust(raw);
+            }
         }
         self.last_ts_ns = raw.ts_ns;
-        if !kind.is_switch() {
-            self.last_thread = applied.thread;
+        if !kind.is_switch() && !kind.is_iterated() {
+            self.last_thread = self.applied.thread;
+        }
+    }
+
+    /// After an event that changed state while records are missing.
+    #[cold]
+    fn distrust(&mut self, raw: &RawEvent<'_>) {
+        let Some(thread) = self.applied.thread.and_then(|slot| self.machine.threads.at(slot)) else { return };
+        let pid = thread.pid;
+        if self.machine.distrust.concerns(pid, raw.ts_ns) {
+            self.deferred.distrusted = Some(pid);
         }
     }
 
@@ -305,6 +320,9 @@ impl Engine {
         if let Some((tid, reaper)) = self.deferred.thread.take() {
             parsers::process::end_thread(&mut self.machine, tid, reaper, self.last_ts_ns);
             self.machine.threads.touch();
+        }
+        if let Some(pid) = self.deferred.distrusted.take() {
+            parsers::stale::forget(&mut self.machine, Some(&[pid]));
         }
         if self.machine.threads.may_be_heavy() {
             parsers::reparent::make_light(&mut self.machine);
@@ -353,6 +371,7 @@ fn book(
 ) {
     if raw.code.is_enter() {
         thread.last_code = Some(raw.code);
+        thread.has_returned = false;
         thread.entered_is_fresh = false;
         thread.last_fd = -1;
         thread.enter_ts_ns = raw.ts_ns;
@@ -369,7 +388,9 @@ fn book(
         thread.latency_ns = raw.ts_ns.saturating_sub(thread.enter_ts_ns);
         applied.latency_ns = thread.latency_ns;
     }
-    applied.paired = is_pair(thread.last_code, raw.code);
+    // One exit for one enter: the next one's enter was lost.
+    applied.paired = !thread.has_returned && is_pair(thread.last_code, raw.code);
+    thread.has_returned = true;
     if !applied.paired {
         counters.unpaired_exits += 1;
         thread.last_fd = -1;
@@ -381,8 +402,9 @@ fn book(
         applied.error = u32::try_from(value.unsigned_abs()).unwrap_or(0);
     }
     if kind.uses_fd() {
-        if thread.last_fd < 0 {
-            thread.last_fd = kind.fd_param().and_then(|at| raw.int(at)).unwrap_or(-1);
+        // The exit's own word counts more: the enter may be that of an earlier call whose exit was lost.
+        if let Some(fd) = kind.fd_param().and_then(|at| raw.int(at)) {
+            thread.last_fd = fd;
         }
         applied.fd_num = thread.last_fd;
     }

@@ -20,6 +20,7 @@ const SWITCH: u16 = 8;
 const BOOKED: u16 = 16;
 const USES_FD: u16 = 32;
 const RESULT_FIRST: u16 = 64;
+const ITERATED: u16 = 128;
 const NO_PARAM: u8 = u8::MAX;
 
 static KINDS: [EventKind; EVENTS.len()] = {
@@ -58,6 +59,9 @@ impl EventKind {
         bits |= if is_record { RECORD } else { 0 };
         bits |= if is_switch { SWITCH } else { 0 };
         bits |= if !is_switch && !flags.contains(EventFlags::SKIPPARSERESET) { BOOKED } else { 0 };
+        let is_iterated =
+            event.0 >= code::ITER_TASK_E.0 && event.0 <= code::ITER_TASK_FILE_ANON_INODE_X.0;
+        bits |= if is_iterated { ITERATED } else { 0 };
         bits |= if flags.contains(EventFlags::USES_FD) { USES_FD } else { 0 };
         bits |= if has_result_first(info) { RESULT_FIRST } else { 0 };
         let fd_param = match info.fd_param {
@@ -88,6 +92,12 @@ impl EventKind {
     #[inline]
     pub(crate) fn is_record(self) -> bool {
         self.bits & RECORD != 0
+    }
+
+    /// Whether it tells what a thread or an fd is, and nothing that happened.
+    #[inline]
+    pub(crate) fn is_iterated(self) -> bool {
+        self.bits & ITERATED != 0
     }
 
     /// Whether it is a context switch.

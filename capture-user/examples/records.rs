@@ -18,6 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Item::Record(_) => {}
         Item::Loss(loss) => println!("{loss:?}"),
+        Item::Stale(stale) => println!("{stale:?}"),
     };
     let end = Instant::now() + Duration::from_secs_f64(seconds);
     while Instant::now() < end {

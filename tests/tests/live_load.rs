@@ -50,6 +50,10 @@ fn two_dd_at_full_speed() {
             lost_enters += loss.enters;
             last = last.max(loss.ts_ns);
         }
+        Item::Stale(stale) => {
+            assert!(stale.ts_ns >= last && stale.from_ns <= stale.ts_ns, "{stale:?} after {last}");
+            last = stale.ts_ns;
+        }
     };
     let started = std::time::Instant::now();
     while children.iter_mut().any(|c| c.try_wait().unwrap().is_none()) {
@@ -122,6 +126,7 @@ fn a_ring_that_nobody_drains_declares_what_it_lost() {
                 placed += u64::from(loss.first_ts_ns != 0 && loss.first_ts_ns <= loss.ts_ns);
                 loss.ts_ns
             }
+            Item::Stale(stale) => stale.ts_ns,
         };
         assert!(ts >= last, "times never go back");
         last = ts;

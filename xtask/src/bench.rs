@@ -16,6 +16,9 @@ const BENCHES: &[(&str, &str, &str, &[&str])] = &[
 /// Entry point.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let wanted = args.first().and_then(|name| BENCHES.iter().find(|(n, ..)| n == name));
+    if wanted.is_some_and(|(name, ..)| *name == "live") {
+        return crate::compare::run(&args[1..], |rest| start("capture-user", "live", rest));
+    }
     let Some((_, package, target, options)) = wanted else {
         let names: Vec<&str> = BENCHES.iter().map(|(n, ..)| *n).collect();
         bail!("usage: cargo xtask bench NAME [ARGUMENTS]; names: {}", names.join(", "));

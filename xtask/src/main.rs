@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod codegen;
+mod compare;
 mod demo;
 mod ebpf;
 mod fuzz;
@@ -34,8 +35,9 @@ const TASKS: &[Task] = &[
     ("fuzz", "build and run the fuzz targets: `fuzz [TARGET|all [SECONDS]]`", fuzz::run),
     (
         "bench",
-        "measure: `bench live` what capturing adds to a call, `bench replay` replay against stock sysdig, \
-         `bench chisels` chisels against stock's, `bench filter` filters per event",
+        "measure: `bench live` what capturing adds to a call and to programs, beside other tools, \
+         `bench replay` replay against stock sysdig, `bench chisels` chisels against stock's, \
+         `bench filter` filters per event",
         bench::run,
     ),
     (

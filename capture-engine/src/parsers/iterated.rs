@@ -58,12 +58,14 @@ fn task(ctx: &mut Ctx<'_>) {
         return;
     }
     let known = ctx.machine.thread(tid).filter(|t| !t.is_fake).map(|t| t.pid);
+    // Of one that was forgotten after a loss, only that much is left.
+    let before = ctx.machine.thread(tid).map(|t| t.pid);
     // The event has the number of the process in its own pid namespace only.
     let pid = match known {
         Some(pid) => pid,
         None if vtgid == vtid => tid,
         None if vtid == tid => vtgid,
-        None => tid,
+        None => before.unwrap_or(tid),
     };
     let mut thread = match ctx.machine.thread(tid) {
         Some(thread) => thread.clone(),
@@ -119,7 +121,10 @@ fn take_numbers(thread: &mut Thread, raw: &RawEvent<'_>) {
     thread.vm_rss_kb = uint(at::VM_RSS) as u32;
     thread.vm_swap_kb = uint(at::VM_SWAP) as u32;
     (thread.pfmajor, thread.pfminor) = (uint(at::FAULTS_MAJOR), uint(at::FAULTS_MINOR));
-    thread.pidns_init_start_ns = uint(at::PIDNS_START);
+    // 0: not known to the one who read it again.
+    if uint(at::PIDNS_START) != 0 {
+        thread.pidns_init_start_ns = uint(at::PIDNS_START);
+    }
     thread.clone_ts_ns = uint(at::START);
     thread.tty = uint(at::TTY) as u32;
     thread.loginuid = raw.uint(at::LOGINUID).map_or(u32::MAX, |uid| uid as u32);

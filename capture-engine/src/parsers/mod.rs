@@ -21,6 +21,7 @@ mod messages;
 pub(crate) mod process;
 pub(crate) mod reparent;
 mod sockets;
+pub(crate) mod stale;
 mod task;
 
 use crate::engine::{Applied, Deferred};
@@ -71,6 +72,7 @@ static PARSERS: [Option<Parser>; EVENTS.len()] = table(&[
     messages::ROWS,
     containers::ROWS,
     cgroup_moves::ROWS,
+    stale::ROWS,
 ]);
 
 /// Whether events of this type may change what is known of processes, users and containers, beyond
@@ -89,6 +91,7 @@ static CHANGES_PROCESSES: [bool; EVENTS.len()] = {
         credentials::ROWS,
         directories::ROWS,
         containers::ROWS,
+        stale::ROWS,
     ]);
     let mut all = [false; EVENTS.len()];
     let mut code = 0;

@@ -215,7 +215,10 @@ fn iterated_inet(ctx: &mut Ctx<'_>) {
     let ino = raw.uint(7).unwrap_or(0);
     let ports = ctx.machine.ports;
     let mut sock = SocketInfo { l4proto, ..Default::default() };
-    let (ty, name) = if remote.is_unset() && local.port != 0 {
+    let (ty, name) = if remote.is_unset() && local.is_unset() {
+        // Neither bound nor connected.
+        (if v4 { FdType::Ipv4 } else { FdType::Ipv6 }, String::new())
+    } else if remote.is_unset() && local.port != 0 {
         sock.dest = local;
         sock.role = Role::Server;
         (

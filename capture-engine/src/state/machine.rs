@@ -9,6 +9,7 @@ use super::thread_table::{ThreadSlot, ThreadTable};
 use super::users::Users;
 use crate::engine::Options;
 use crate::parsers::cgroup_moves::CgroupFile;
+use crate::parsers::stale::Distrust;
 use crate::services::PortNames;
 use capture_common::snapshot::{Dialect, MachineInfo};
 
@@ -39,6 +40,8 @@ pub struct Machine {
     /// Time of the last context switch of each CPU, ns; 0 where none was seen.
     pub(crate) switched_ns: Vec<u64>,
     pub(crate) cgroup_files: Vec<CgroupFile>,
+    /// Of whom records are missing.
+    pub(crate) distrust: Distrust,
     /// Stands for the container in the last container record.
     pub(crate) record_thread: Option<Box<Thread>>,
 }
@@ -136,6 +139,7 @@ impl Machine {
             recent_exits: RecentExits::new(),
             switched_ns: Vec::new(),
             cgroup_files: Vec::new(),
+            distrust: Distrust::default(),
             record_thread: None,
         }
     }

@@ -122,6 +122,8 @@ pub struct Thread {
     pub exec_ns: u64,
     /// Open files (main threads; empty otherwise).
     pub fds: FdTable,
+    /// Whether the exit of its last enter was seen.
+    pub(crate) has_returned: bool,
     /// Code of its last event that counts for pairing; `None` before the first.
     pub last_code: Option<EventCode>,
     /// Fd of its last enter event, -1 none.
@@ -227,6 +229,7 @@ impl Thread {
             cpu_before: CpuTimes::default(),
             exec_ns: 0,
             fds: FdTable::default(),
+            has_returned: false,
             last_code: None,
             last_fd: -1,
             enter_ts_ns: 0,

@@ -7,4 +7,5 @@ mod limits;
 mod order;
 mod processes;
 mod sockets;
+mod stale;
 mod world;

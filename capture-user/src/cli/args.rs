@@ -294,6 +294,10 @@ pub struct RawArgs {
     #[arg(long, value_name = "MS", help_heading = LIVE)]
     pub meta_wait: Option<String>,
 
+    /// Milliseconds between two looks at the rings, instead of as the load wants it: for tests of loss
+    #[arg(long, value_name = "MS", hide = true)]
+    pub drain_pause: Option<u64>,
+
     /// Look for no names of containers
     #[arg(long, help_heading = LIVE)]
     pub no_containers: bool,

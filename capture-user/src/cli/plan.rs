@@ -89,6 +89,8 @@ pub struct LivePlan {
     pub switches: bool,
     /// Bytes of the ring of each CPU.
     pub ring_bytes: Option<u64>,
+    /// A fixed pause between drains.
+    pub drain_pause: Option<Duration>,
     /// Show the probe's log.
     pub probe_log: bool,
     /// Probe object to load instead of the built-in one.
@@ -129,7 +131,12 @@ impl LivePlan {
             object: self.probe.clone(),
             log: self.probe_log,
         };
-        SourceOptions { live: LiveOptions { probe }, containers: None, watch: self.watch.clone() }
+        SourceOptions {
+            live: LiveOptions { probe },
+            containers: None,
+            watch: self.watch.clone(),
+            pause: self.drain_pause,
+        }
     }
 }
 
@@ -270,6 +277,7 @@ fn live_plan(args: &RawArgs, stop: &StopFlag) -> Result<LivePlan, CliError> {
         enter: !args.no_enter,
         switches: args.switches,
         ring_bytes: ring_mib.transpose()?.map(|mib| mib << 20),
+        drain_pause: args.drain_pause.map(Duration::from_millis),
         probe_log: args.probe_log,
         probe: args.probe.clone(),
         users: !args.exclude_users,
@@ -378,6 +386,7 @@ fn refuse_live_options(args: &RawArgs) -> Result<(), CliError> {
         (args.no_enter, "--no-enter"),
         (args.switches, "--switches"),
         (args.buffer.is_some(), "--buffer"),
+        (args.drain_pause.is_some(), "--drain-pause"),
         (args.probe_log, "--probe-log"),
         (args.probe.is_some(), "--probe"),
         (args.strict, "--strict"),

@@ -93,6 +93,9 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
         c.without_ring,
         live.sink_lost
     );
+    if live.reread > 0 {
+        let _ = writeln!(out, "read again: {} processes, after losses of records about them", live.reread);
+    }
     let filtered: u64 = c.cpus.iter().map(|c| c.filtered).sum();
     if filtered > 0 {
         let _ = writeln!(out, "left out: {filtered} records of processes outside the watched tree");

@@ -11,6 +11,7 @@ use super::{
     probe_log::ProbeLog,
     ring::{LaneMemory, LaneReader},
     sleep::Pace,
+    stale::{Stale, StaleLane, StaleQueue},
 };
 use capture_common::abi::{self, LossFixed, RecordView, kind};
 use std::{
@@ -45,6 +46,8 @@ pub enum Item<'a> {
     Record(RecordRef<'a>),
     /// Records were lost here.
     Loss(Loss),
+    /// State of processes changed here unseen.
+    Stale(Stale<'a>),
 }
 
 /// Counts of one CPU since the start.
@@ -129,6 +132,11 @@ pub struct Collector {
     skipped_declared: u64,
     no_ring_declared: u64,
     clock: WallClock,
+    stale: StaleQueue,
+    /// Time of the last look at the lanes.
+    looked_ns: u64,
+    /// Everything up to here is handed out.
+    released_ns: u64,
 }
 
 impl std::fmt::Debug for Collector {
@@ -149,10 +157,10 @@ impl Collector {
         let mut probe = Probe::load(&options.probe)?;
         let memory = LaneMemory::map(
             probe.lanes_fd()?,
-            probe.cpus.online.len() * abi::LANES_PER_CPU,
+            probe.cpus.ringed.len() * abi::LANES_PER_CPU,
             probe.ring_bytes,
         )?;
-        let readers = LaneReader::all(&memory, probe.ring_bytes, &probe.cpus.online);
+        let readers = LaneReader::all(&memory, probe.ring_bytes, &probe.cpus.ringed);
         let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
         let log = if options.probe.log { Some(ProbeLog::open(&mut probe)?) } else { None };
         let clock = WallClock::start()?;
@@ -170,6 +178,9 @@ impl Collector {
             skipped_declared: 0,
             no_ring_declared: 0,
             clock,
+            stale: StaleQueue::default(),
+            looked_ns: 0,
+            released_ns: 0,
         })
     }
 
@@ -185,10 +196,31 @@ impl Collector {
         fence(Ordering::SeqCst);
         let limit = merge::watermark(taken_ns, self.sources.iter_mut().map(|s| s.reader.look()));
         let fill = self.sources.iter().map(|s| s.reader.fill()).fold(0.0, f64::max);
+        self.look_for_stale(taken_ns);
         let released = self.release(limit, sink);
+        self.released_ns = limit;
         self.stats.drains += 1;
         self.declare_open(limit, sink);
         released.map(|()| self.pace.after_drain(fill))
+    }
+
+    /// Everything up to this time is handed out, CLOCK_MONOTONIC ns.
+    pub fn released_ns(&self) -> u64 {
+        self.released_ns
+    }
+
+    /// A time at which something that is no record may stand in the stream now.
+    pub fn place_now(&mut self) -> u64 {
+        self.merge.place(self.released_ns)
+    }
+
+    fn look_for_stale(&mut self, taken_ns: u64) {
+        let stale = &mut self.stale;
+        for source in &mut self.sources {
+            source.reader.lost_state(self.looked_ns, &mut |lost| stale.push(lost));
+        }
+        stale.sort();
+        self.looked_ns = taken_ns;
     }
 
     /// Hands out what is published and not newer than `limit_ns`.
@@ -197,8 +229,11 @@ impl Collector {
         {
             let sink = std::cell::RefCell::new(&mut *sink);
             let (bytes, error) = (std::cell::Cell::new(0), std::cell::RefCell::new(&mut error));
-            let lane = |source| Draining { source, sink: &sink, bytes: &bytes, error: &error };
-            let mut lanes = self.sources.iter_mut().map(lane).collect::<Vec<_>>();
+            let lane =
+                |source| Merged::Lane(Draining { source, sink: &sink, bytes: &bytes, error: &error });
+            // First, so that it comes before a record of the same time.
+            let stale = Merged::Stale(StaleLane { queue: &mut self.stale, sink: &sink });
+            let mut lanes = [stale].into_iter().chain(self.sources.iter_mut().map(lane)).collect::<Vec<_>>();
             self.merge.run(&mut lanes, limit_ns);
             self.stats.bytes += bytes.get();
         }
@@ -229,6 +264,9 @@ impl Collector {
             for loss in [nested, stale].into_iter().flatten() {
                 sink(Item::Loss(Loss { ts_ns: self.merge.place(ts_ns), ..loss }));
             }
+            if nested.is_some() {
+                sink(Item::Stale(anything(self.looked_ns, self.merge.place(ts_ns))));
+            }
         }
         if self.stats.drains.is_multiple_of(SLOW_LOOK_DRAINS) {
             self.declare_slow(ts_ns, sink);
@@ -247,6 +285,7 @@ impl Collector {
         for (cause, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
             let ts_ns = self.merge.place(ts_ns);
             sink(Item::Loss(Loss { cause, cpu: None, count, stateful: 0, enters: 0, first_ts_ns: 0, ts_ns }));
+            sink(Item::Stale(anything(ts_ns, ts_ns)));
         }
     }
 
@@ -269,6 +308,7 @@ impl Collector {
         for source in &mut self.sources {
             source.reader.look();
         }
+        self.look_for_stale(self.looked_ns);
         result = result.and(self.release(u64::MAX, sink));
         // Only now: a marker placed at the present raises the time of every record behind it.
         let ts_ns = self.merge.place(clock::monotonic_ns()?);
@@ -318,6 +358,35 @@ impl Collector {
     /// The loaded probe.
     pub fn probe(&mut self) -> &mut Probe {
         &mut self.probe
+    }
+}
+
+/// Where the kind of what is lost is not known, anything may have changed.
+fn anything(from_ns: u64, ts_ns: u64) -> Stale<'static> {
+    Stale { pids: None, from_ns: from_ns.min(ts_ns), until_ns: ts_ns, ts_ns }
+}
+
+/// What is merged.
+enum Merged<'a, 'b, 'c> {
+    Stale(StaleLane<'a, 'b, 'c>),
+    Lane(Draining<'a, 'b, 'c>),
+}
+
+impl Lane for Merged<'_, '_, '_> {
+    #[inline]
+    fn peek_ts(&mut self) -> Option<u64> {
+        match self {
+            Self::Stale(queue) => queue.peek_ts(),
+            Self::Lane(lane) => lane.peek_ts(),
+        }
+    }
+
+    #[inline]
+    fn release(&mut self, ts_ns: u64, late: bool) {
+        match self {
+            Self::Stale(queue) => queue.release(ts_ns, late),
+            Self::Lane(lane) => lane.release(ts_ns, late),
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 
 use super::error::LiveError;
 
-/// Online CPUs and how the probe finds their rings.
+/// The CPUs that have rings, and how the probe finds them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cpus {
-    /// CPU number of each slot.
-    pub(crate) online: Vec<u32>,
+    /// CPU number of each slot: every CPU that is there, online or not, so that one which comes online
+    /// during the capture has its ring.
+    pub(crate) ringed: Vec<u32>,
     /// Highest possible CPU number plus one.
     pub(crate) possible: u32,
 }
@@ -23,14 +24,14 @@ impl Cpus {
                 source: std::io::Error::from(std::io::ErrorKind::InvalidData),
             })
         };
-        let online = list("online")?;
+        let ringed = list("present")?;
         let possible = list("possible")?.last().map_or(1, |last| last + 1);
-        Ok(Self { online, possible })
+        Ok(Self { ringed, possible })
     }
 
     /// Whether CPU n has slot n.
     pub(crate) fn is_identity(&self) -> bool {
-        self.online.iter().enumerate().all(|(slot, cpu)| slot as u32 == *cpu)
+        self.ringed.iter().enumerate().all(|(slot, cpu)| slot as u32 == *cpu)
     }
 }
 
@@ -53,7 +54,7 @@ mod tests {
         assert_eq!(parse_list("0-2,5"), Some(vec![0, 1, 2, 5]));
         assert_eq!(parse_list("0"), Some(vec![0]));
         assert_eq!(parse_list(""), None);
-        assert!(Cpus { online: vec![0, 1], possible: 4 }.is_identity());
-        assert!(!Cpus { online: vec![0, 2], possible: 4 }.is_identity());
+        assert!(Cpus { ringed: vec![0, 1], possible: 4 }.is_identity());
+        assert!(!Cpus { ringed: vec![0, 2], possible: 4 }.is_identity());
     }
 }

@@ -158,7 +158,7 @@ impl Probe {
             LiveError::BadObject { what: format!("aya cannot read the kernel's type information: {e}") }
         })?;
         let cpus = Cpus::read()?;
-        let ring_bytes = options.ring_bytes.unwrap_or_else(|| default_ring_bytes(cpus.online.len()));
+        let ring_bytes = options.ring_bytes.unwrap_or_else(|| default_ring_bytes(cpus.ringed.len()));
         if !ring_bytes.is_power_of_two() || ring_bytes < 4 * abi::RECORD_MAX as u64 {
             return Err(LiveError::BadObject {
                 what: format!("a ring of {ring_bytes} bytes: a power of two from 1 MiB on is needed"),
@@ -170,7 +170,7 @@ impl Probe {
         let settings = settings(options, ring_bytes, own_tgid, &cpus);
         let mut loader = EbpfLoader::new();
         loader.btf(Some(&kernel_btf));
-        loader.map_max_entries("LANES", (cpus.online.len() * abi::LANES_PER_CPU) as u32);
+        loader.map_max_entries("LANES", (cpus.ringed.len() * abi::LANES_PER_CPU) as u32);
         loader.map_max_entries("CPU_SLOT", cpus.possible);
         if options.only_tree {
             loader.map_max_entries("TREE", TREE_MAX);
@@ -178,7 +178,7 @@ impl Probe {
         for (name, value) in resolved.globals.iter().chain(&settings) {
             loader.override_global(name, value, true);
         }
-        let ring_total = object::lane_bytes(ring_bytes) * (cpus.online.len() * abi::LANES_PER_CPU) as u64;
+        let ring_total = object::lane_bytes(ring_bytes) * (cpus.ringed.len() * abi::LANES_PER_CPU) as u64;
         let ebpf = loader.load(&object).map_err(|e| match obstacle(&e) {
             Some(obstacle) => obstacle,
             None => LiveError::Maps { ring_bytes: ring_total, source: Box::new(e) },
@@ -307,10 +307,10 @@ impl Probe {
         if self.cpus.is_identity() {
             return Ok(());
         }
-        let (online, possible) = (self.cpus.online.clone(), self.cpus.possible);
+        let (ringed, possible) = (self.cpus.ringed.clone(), self.cpus.possible);
         let mut map = self.array::<u32>("CPU_SLOT")?;
         for cpu in 0..possible {
-            let slot = online.iter().position(|c| *c == cpu).map_or(u32::MAX / 2, |slot| slot as u32);
+            let slot = ringed.iter().position(|c| *c == cpu).map_or(u32::MAX / 2, |slot| slot as u32);
             map.set(cpu, slot, 0).map_err(|e| map_error("CPU_SLOT", e))?;
         }
         Ok(())

@@ -27,11 +27,13 @@ mod object;
 mod offsets;
 pub mod priority;
 mod probe_log;
+mod reread;
 pub mod rights;
 mod ring;
 mod sleep;
 pub mod snapshot;
 pub mod source;
+mod stale;
 mod tree;
 pub mod watch;
 
@@ -40,3 +42,4 @@ pub use collector::{CaptureStats, Collector, CpuStats, Item, LiveOptions, Record
 pub use error::LiveError;
 pub use load::{Part, Probe, ProbeOptions};
 pub use loss::{Loss, LossCause};
+pub use stale::Stale;

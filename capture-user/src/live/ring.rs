@@ -2,7 +2,7 @@
 //! touches that memory; everything it hands out is a view of published records.
 
 use super::{error::LiveError, merge::LaneLook, object::lane_bytes};
-use capture_common::abi::{self, LaneHead, RecordHeader};
+use capture_common::abi::{self, LaneHead, LaneTail, LostEntry, LostHead, RecordHeader};
 use std::{
     mem::offset_of,
     os::fd::{AsRawFd, BorrowedFd},
@@ -69,6 +69,16 @@ pub(crate) struct Counters {
     pub(crate) filtered: u64,
 }
 
+/// Records about a process's state were lost: at these times, nobody knows more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LostState {
+    /// The process; `None`: any.
+    pub(crate) pid: Option<u32>,
+    /// First and last time, CLOCK_MONOTONIC ns.
+    pub(crate) from_ns: u64,
+    pub(crate) until_ns: u64,
+}
+
 /// The reader of one lane.
 #[derive(Debug)]
 pub(crate) struct LaneReader {
@@ -86,6 +96,11 @@ pub(crate) struct LaneReader {
     last_ts: u64,
     /// Set when the lane holds garbage: it is not read any more.
     broken: bool,
+    /// Entries taken of the list of lost state, the end of the newest of them, and the losses taken
+    /// that had no entry.
+    lost_taken: u64,
+    lost_last_ns: u64,
+    lost_overflown: u64,
 }
 
 // SAFETY: as `LaneMemory`.
@@ -107,6 +122,9 @@ impl LaneReader {
             tail: 0,
             last_ts: 0,
             broken: false,
+            lost_taken: 0,
+            lost_last_ns: 0,
+            lost_overflown: 0,
         };
         (0..cpus.len() * abi::LANES_PER_CPU).map(lane).collect()
     }
@@ -206,6 +224,52 @@ impl LaneReader {
         if self.tail != self.pos {
             self.tail = self.pos;
             self.word(abi::LANE_TAIL_OFFSET).store(self.pos, Ordering::Release);
+        }
+    }
+
+    /// Hands out what is new of the processes whose state changed in records that were lost, up to the
+    /// last [`LaneReader::look`]; `since_ns` is the time of the one before.
+    pub(crate) fn lost_state(&mut self, since_ns: u64, each: &mut dyn FnMut(LostState)) {
+        const HEAD: usize = abi::LANE_LOST_OFFSET;
+        let made = self.word(HEAD + offset_of!(LostHead, made)).load(Ordering::Acquire);
+        let overflown = self.word(HEAD + offset_of!(LostHead, overflown)).load(Ordering::Acquire);
+        if made == 0 && overflown == self.lost_overflown {
+            return;
+        }
+        if self.lost_taken > 0 {
+            // The newest one taken may have grown since.
+            let entry = self.lost_entry(self.lost_taken - 1);
+            if entry.until_ns > self.lost_last_ns {
+                each(LostState { from_ns: self.lost_last_ns, ..entry });
+                self.lost_last_ns = entry.until_ns;
+            }
+        }
+        let first = self.lost_taken.max(made.saturating_sub(abi::LOST_ENTRIES as u64));
+        for n in first..made {
+            let entry = self.lost_entry(n);
+            each(entry);
+            self.lost_last_ns = entry.until_ns;
+        }
+        if overflown != self.lost_overflown {
+            self.lost_overflown = overflown;
+            let last = self.word(HEAD + offset_of!(LostHead, overflow_last_ts_ns)).load(Ordering::Relaxed);
+            each(LostState { pid: None, from_ns: since_ns.min(last), until_ns: last });
+        }
+        if made != self.lost_taken {
+            self.lost_taken = made;
+            let at = abi::LANE_TAIL_OFFSET + offset_of!(LaneTail, lost_taken);
+            self.word(at).store(made, Ordering::Release);
+        }
+    }
+
+    fn lost_entry(&self, n: u64) -> LostState {
+        let index = (n & (abi::LOST_ENTRIES as u64 - 1)) as usize;
+        let at = abi::LANE_LOST_OFFSET + LostHead::LEN_BYTES + index * LostEntry::LEN_BYTES;
+        let read = |offset| self.word(at + offset).load(Ordering::Relaxed);
+        LostState {
+            pid: Some(read(offset_of!(LostEntry, pid)) as u32),
+            from_ns: read(offset_of!(LostEntry, first_ts_ns)),
+            until_ns: read(offset_of!(LostEntry, last_ts_ns)),
         }
     }
 

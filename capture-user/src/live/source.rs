@@ -12,6 +12,7 @@ use super::command::Running;
 use super::containers::{self, ContainerOptions, ContainerStats, Placer, Sighting, Watch};
 use super::decode::{DecodeOptions, Decoder};
 use super::priority;
+use super::reread::Rereads;
 use super::watch::{WatchOptions, Watching};
 use super::{CaptureStats, ClockEvent, Collector, CpuStats, Item, LiveError, LiveOptions, snapshot};
 use capture_common::stream::StreamError;
@@ -44,6 +45,9 @@ pub struct SourceOptions {
     /// The process tree that is recorded, where it is not the machine. Needs
     /// [`ProbeOptions::only_tree`](super::ProbeOptions::only_tree).
     pub watch: Option<WatchOptions>,
+    /// A fixed pause between drains instead of one that follows the load: rings overflow then, which is
+    /// what tests of loss want.
+    pub pause: Option<Duration>,
 }
 
 /// Counts of a live capture that ended.
@@ -57,6 +61,8 @@ pub struct LiveStats {
     pub containers: ContainerStats,
     /// Processes of the watched tree that were too many to be followed.
     pub tree_lost: u64,
+    /// Processes that were read again after a loss.
+    pub reread: u64,
     /// Length of the capture in seconds.
     pub seconds: f64,
     /// What the collector counted.
@@ -144,7 +150,7 @@ impl LiveSource {
         let mut result = Ok(());
         if let Some(pump) = self.pump.take() {
             let ended = pump.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            (stats.capture, result) = (ended.stats, ended.result);
+            (stats.capture, stats.reread, result) = (ended.stats, ended.reread, ended.result);
         }
         stats.seconds = self.started.elapsed().as_secs_f64();
         let watching = self.watching.take();
@@ -195,8 +201,12 @@ impl Attached {
                 watch: options.containers.as_ref().map(|c| Watch::new(c.directory.clone())),
                 missing: None,
                 is_closed: false,
+                has_lost_state: false,
                 last_ts_ns: 0,
             },
+            rereads: Rereads::start()
+                .map_err(|source| LiveError::Os { what: "starting the thread that reads processes", source })?,
+            pause: options.pause,
             clock_looked: Instant::now(),
         };
         let pump = std::thread::Builder::new()
@@ -282,6 +292,7 @@ struct Delivery {
 #[derive(Debug)]
 struct Ended {
     stats: CaptureStats,
+    reread: u64,
     result: Result<(), LiveError>,
 }
 
@@ -290,6 +301,8 @@ struct Pump {
     collector: Collector,
     decoder: Decoder,
     queue: Queue,
+    rereads: Rereads,
+    pause: Option<Duration>,
     clock_looked: Instant,
 }
 
@@ -299,23 +312,29 @@ impl Pump {
         let mut batch = self.queue.empty_batch();
         let drained = self.drain_until_stopped(&mut batch);
         // After an error, too: what was recorded before it is delivered.
-        let (decoder, queue) = (&mut self.decoder, &mut self.queue);
-        let finished = self.collector.finish(&mut |item| take(item, decoder, queue, &mut batch));
+        let mut way = Way { decoder: &mut self.decoder, queue: &mut self.queue, rereads: &mut self.rereads };
+        let finished = self.collector.finish(&mut |item| way.take(item, &mut batch));
         self.queue.send(&mut batch, &mut self.decoder);
         self.queue.declare_missing(&mut batch, &mut self.decoder);
-        Ended { stats: self.collector.stats(), result: drained.and(finished) }
+        Ended { stats: self.collector.stats(), reread: self.rereads.placed, result: drained.and(finished) }
     }
 
     fn drain_until_stopped(&mut self, batch: &mut Batch) -> Result<(), LiveError> {
         loop {
-            let (decoder, queue) = (&mut self.decoder, &mut self.queue);
-            let pause = self.collector.drain(&mut |item| take(item, decoder, queue, batch))?;
+            let mut way =
+                Way { decoder: &mut self.decoder, queue: &mut self.queue, rereads: &mut self.rereads };
+            let pause = self.collector.drain(&mut |item| way.take(item, batch))?;
+            let (released_ns, place_ns) = (self.collector.released_ns(), self.collector.place_now());
+            self.rereads.step(released_ns, place_ns, &mut self.decoder, batch);
             self.queue.send(batch, &mut self.decoder);
+            if std::mem::take(&mut self.queue.has_lost_state) {
+                self.rereads.want_all(released_ns);
+            }
             if self.queue.shared.stop.load(Ordering::Relaxed) || self.queue.is_closed {
                 return Ok(());
             }
             self.look_at_clock(batch)?;
-            std::thread::sleep(pause);
+            std::thread::sleep(self.pause.unwrap_or(pause));
         }
     }
 
@@ -339,27 +358,42 @@ impl Pump {
     }
 }
 
-fn take(item: Item<'_>, decoder: &mut Decoder, queue: &mut Queue, batch: &mut Batch) {
-    match item {
-        Item::Record(record) => {
-            let mut view = record.view;
-            view.header.ts_ns = record.ts_ns;
-            queue.last_ts_ns = record.ts_ns;
-            decoder.decode(&view, record.cpu as u16, batch);
-            if let Some(watch) = &mut queue.watch
-                && let Some(at) = decoder.take_described()
-                && let Some(event) = batch.get(at)
-            {
-                watch.look(&event, at);
+/// The way of what is drained into a batch.
+struct Way<'a> {
+    decoder: &'a mut Decoder,
+    queue: &'a mut Queue,
+    rereads: &'a mut Rereads,
+}
+
+impl Way<'_> {
+    fn take(&mut self, item: Item<'_>, batch: &mut Batch) {
+        match item {
+            Item::Record(record) => {
+                let mut view = record.view;
+                view.header.ts_ns = record.ts_ns;
+                self.queue.last_ts_ns = record.ts_ns;
+                self.rereads.observe(&view, record.ts_ns);
+                self.decoder.decode(&view, record.cpu as u16, batch);
+                if let Some(watch) = &mut self.queue.watch
+                    && let Some(at) = self.decoder.take_described()
+                    && let Some(event) = batch.get(at)
+                {
+                    watch.look(&event, at);
+                }
+            }
+            Item::Loss(loss) => {
+                self.queue.last_ts_ns = loss.ts_ns;
+                self.decoder.loss(&loss, batch);
+            }
+            Item::Stale(stale) => {
+                self.queue.last_ts_ns = stale.ts_ns;
+                self.rereads.stale(&stale);
+                self.decoder.stale(&stale, batch);
             }
         }
-        Item::Loss(loss) => {
-            queue.last_ts_ns = loss.ts_ns;
-            decoder.loss(&loss, batch);
+        if batch.bytes().len() >= BATCH_BYTES {
+            self.queue.send(batch, self.decoder);
         }
-    }
-    if batch.bytes().len() >= BATCH_BYTES {
-        queue.send(batch, decoder);
     }
 }
 
@@ -380,6 +414,8 @@ struct Queue {
     missing: Option<Missing>,
     /// The consumer went away.
     is_closed: bool,
+    /// Events were dropped that may have changed state.
+    has_lost_state: bool,
     /// CLOCK_MONOTONIC of the last record or loss taken.
     last_ts_ns: u64,
 }
@@ -433,6 +469,8 @@ impl Queue {
     fn declare_missing(&mut self, mark: &mut Batch, decoder: &mut Decoder) {
         let Some(missing) = self.missing.take() else { return };
         decoder.sink_loss(missing.count, missing.first_ts_ns, missing.last_ts_ns, mark);
+        self.has_lost_state = true;
+        decoder.stale_after_sink(missing.first_ts_ns, missing.last_ts_ns, mark);
         self.pass(std::mem::take(mark), Vec::new());
     }
 }

@@ -70,6 +70,7 @@ pub(crate) fn record<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Op
                 decoder.decode(&view, record.cpu as u16, &mut batch);
             }
             Item::Loss(loss) => decoder.loss(&loss, &mut batch),
+            Item::Stale(stale) => decoder.stale(&stale, &mut batch),
         };
         while !worker.is_finished() {
             let pause = collector.drain(&mut sink).expect("drains");

@@ -115,7 +115,7 @@ fn capture<T: Send + 'static>(
                 bytes,
             });
         }
-        Item::Loss(loss) => panic!("lost records: {loss:?}"),
+        other => panic!("lost records: {other:?}"),
     };
     let worker = std::thread::spawn(move || {
         // SAFETY: no arguments.

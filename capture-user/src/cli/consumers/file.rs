@@ -230,6 +230,10 @@ fn changes_state(event: &Event<'_>) -> bool {
             || info.flags_2022.contains(EventFlags::MODIFIES_STATE)
     };
     let Some(info) = event.view.info else { return false };
+    // The capture's own notes: of losses, and of what is not known any more.
+    if info.code == code::ASYNCEVENT_E {
+        return true;
+    }
     let other = EventCode(info.code.0 ^ 1).info();
     modifies(info) || other.is_some_and(|o| o.name == info.name && modifies(o))
 }

@@ -1,7 +1,7 @@
 //! Events that are no system calls: process ends, context switches, losses.
 
 use super::source::number;
-use crate::live::{Loss, LossCause};
+use crate::live::{Loss, LossCause, Stale};
 use capture_common::abi::{LossFixed, ProcExitFixed, RecordHeader, SignalFixed, SwitchFixed};
 use capture_common::batch::Batch;
 use capture_common::encode::EventHead;
@@ -11,6 +11,8 @@ use capture_common::event_table::code;
 const NO_TID: i64 = -1;
 /// Name under which a loss is described in detail.
 const LOSS_NAME: &[u8] = b"capture.loss";
+/// Name under which it is told whose state is not known any more.
+const STALE_NAME: &[u8] = b"capture.stale";
 /// `ratio` of drop events: no sampling takes place.
 const RATIO: u64 = 1;
 
@@ -123,6 +125,21 @@ pub(super) fn push_loss(loss: &LossMark, batch: &mut Batch) {
          \"first_ts_ns\":{first_ts_ns},\"last_ts_ns\":{last_ts_ns}}}"
     );
     push_note(LOSS_NAME, detail.as_bytes(), loss.last_ts_ns, batch);
+}
+
+/// Nothing known of these processes holds any more, up to a time.
+pub(super) fn push_stale(stale: &Stale<'_>, wall_offset_ns: i64, batch: &mut Batch) {
+    let wall = |mono_ns: u64| mono_ns.wrapping_add_signed(wall_offset_ns);
+    let (from_ns, until_ns) = (wall(stale.from_ns), wall(stale.until_ns));
+    let mut detail = format!("{{\"from_ts_ns\":{from_ns},\"until_ts_ns\":{until_ns},\"pids\":");
+    match stale.pids {
+        None => detail.push_str("null}"),
+        Some(pids) => {
+            let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+            detail.push_str(&format!("[{}]}}", pids.join(",")));
+        }
+    }
+    push_note(STALE_NAME, detail.as_bytes(), wall(stale.ts_ns), batch);
 }
 
 /// A note about the capture itself.

@@ -16,6 +16,7 @@ mod call;
 mod cgroup;
 mod exec;
 pub mod ia32;
+mod iterated;
 mod marks;
 mod message;
 mod poll;
@@ -30,7 +31,8 @@ mod tests;
 
 pub use cgroup::{CgroupPaths, NoCgroups, SysfsCgroups};
 
-use super::Loss;
+use super::snapshot::Reread;
+use super::{Loss, Stale};
 use call::Call;
 use capture_common::abi::{
     EnterFixed, ExecFixed, ExitFixed, ForkFixed, LossFixed, NR_NONE, ProcExitFixed, RecordHeader, RecordView,
@@ -148,6 +150,31 @@ impl Decoder {
         let before = batch.len();
         self.counts.lost += loss.count;
         marks::push_loss(&LossMark::of_probe(loss, self.options.wall_offset_ns), batch);
+        self.counts.events += (batch.len() - before) as u64;
+    }
+
+    /// Appends the note that nothing known of some processes holds any more.
+    pub fn stale(&mut self, stale: &Stale<'_>, batch: &mut Batch) {
+        marks::push_stale(stale, self.options.wall_offset_ns, batch);
+    }
+
+    /// Appends the note that nothing holds any more that was known before events which a slow consumer
+    /// did not take. Times are ns since 1970.
+    pub(crate) fn stale_after_sink(&mut self, from_ts_ns: u64, until_ts_ns: u64, batch: &mut Batch) {
+        let stale = Stale { pids: None, from_ns: from_ts_ns, until_ns: until_ts_ns, ts_ns: until_ts_ns };
+        marks::push_stale(&stale, 0, batch);
+    }
+
+    /// Appends what a process is, read again from the machine, as of `place_ns` (CLOCK_MONOTONIC).
+    pub(crate) fn reread(&mut self, process: &Reread, place_ns: u64, batch: &mut Batch) {
+        let before = batch.len();
+        let ts_ns = place_ns.wrapping_add_signed(self.options.wall_offset_ns);
+        for thread in &process.threads {
+            iterated::push_task(thread, process.start_ts_ns, ts_ns, batch);
+        }
+        for fd in &process.fds {
+            iterated::push_fd(process.pid, fd, ts_ns, batch);
+        }
         self.counts.events += (batch.len() - before) as u64;
     }
 

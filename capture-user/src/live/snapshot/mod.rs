@@ -20,7 +20,7 @@ mod sockets;
 mod users;
 
 use capture_common::Snapshot;
-use capture_common::snapshot::Dialect;
+use capture_common::snapshot::{Dialect, FdKind, FdRecord, ThreadRecord};
 use std::io;
 use std::path::PathBuf;
 
@@ -125,6 +125,53 @@ fn take_since(roots: &Roots, begin: processes::Begin) -> Result<Taken, SnapshotE
     pending.resolve(&mut snapshot.fds, &mut gaps);
     snapshot.machine = machine;
     Ok(Taken { snapshot, gaps })
+}
+
+/// A process that was read again while the capture runs.
+#[derive(Clone, Debug, Default)]
+pub struct Reread {
+    /// Its id.
+    pub pid: i64,
+    /// When it began, ns since the epoch.
+    pub start_ts_ns: u64,
+    /// Its threads, the main one first.
+    pub threads: Vec<ThreadRecord>,
+    /// Its fds, listening sockets first: they tell whose side a connection's end is.
+    pub fds: Vec<FdRecord>,
+}
+
+/// Ids of all processes; none where /proc cannot be listed.
+pub(super) fn pids() -> Vec<u32> {
+    let listed = processes::list(&Roots::default().proc).unwrap_or_default();
+    listed.into_iter().filter_map(|pid| u32::try_from(pid).ok()).collect()
+}
+
+/// Reads processes again. Those that are gone are not in the answer.
+pub(super) fn read_again(pids: &[u32]) -> Vec<Reread> {
+    let roots = Roots::default();
+    let mut gaps = Gaps::default();
+    let boot_ts_ns = machine::read(&roots).boot_ts_ns;
+    let mut pending = sockets::Pending::default();
+    let (mut found, mut tables) = (Vec::new(), Vec::new());
+    for pid in pids.iter().map(|&pid| i64::from(pid)) {
+        let late = processes::Begin::LATE;
+        let Some(process) = processes::read(&roots, pid, boot_ts_ns, late, &mut gaps) else { continue };
+        let fds = if process.is_kernel_thread {
+            None
+        } else {
+            fds::read(&process.folder, tables.len(), &mut pending, &mut gaps)
+        };
+        tables.push((pid, fds.unwrap_or_default()));
+        let start_ts_ns = process.start_ts_ns;
+        found.push(Reread { pid, start_ts_ns, threads: process.threads, fds: Vec::new() });
+    }
+    pending.resolve(&mut tables, &mut gaps);
+    for (process, (_, mut fds)) in found.iter_mut().zip(tables) {
+        let is_server = |fd: &FdRecord| matches!(fd.kind, FdKind::Ipv4Server { .. } | FdKind::Ipv6Server { .. });
+        fds.sort_by_key(|fd| !is_server(fd));
+        process.fds = fds;
+    }
+    found
 }
 
 #[cfg(test)]

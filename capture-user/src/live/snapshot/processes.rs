@@ -70,7 +70,7 @@ pub(super) struct Process {
     pub(super) threads: Vec<ThreadRecord>,
     /// Inode of its pid namespace, 0 unknown.
     pid_namespace: u64,
-    start_ts_ns: u64,
+    pub(super) start_ts_ns: u64,
 }
 
 /// Pids of all processes, ascending.

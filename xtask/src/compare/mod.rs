@@ -1,0 +1,105 @@
+//! The second half of `cargo xtask bench live`: what recording the machine does to real programs, for
+//! capture and for other tools, side by side in one run.
+//!
+//! Every round runs each load bare and under each tool, in turn, so that a change of the machine's
+//! mood hits all alike; printed is the median over the rounds of the ratio to the same round's bare
+//! run. strace stops the traced program at every call, so it gets one round.
+
+mod loads;
+mod report;
+mod tools;
+
+use anyhow::{Context, Result, bail};
+use loads::Loads;
+use report::Row;
+use std::path::PathBuf;
+use tools::{Tool, Tracer};
+
+const USAGE: &str = "usage: cargo xtask bench live [--rounds N] [--sysdig PROGRAM] [--only-calls | --only-loads] \
+                     [--write]: the last keeps the table in docs/benchmarks.md";
+
+/// What the command line says.
+struct Options {
+    rounds: usize,
+    sysdig: Option<PathBuf>,
+    calls: bool,
+    loads: bool,
+    write: bool,
+    /// For the benchmark of single calls.
+    rest: Vec<String>,
+}
+
+fn parse(args: &[String]) -> Result<Options> {
+    let mut options =
+        Options { rounds: 3, sysdig: None, calls: true, loads: true, write: false, rest: Vec::new() };
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--rounds" => {
+                let rounds = args.next().and_then(|n| n.parse().ok()).filter(|n| (1..=50).contains(n));
+                options.rounds = rounds.context(USAGE)?;
+            }
+            "--sysdig" => options.sysdig = Some(args.next().context(USAGE)?.into()),
+            "--only-calls" => options.loads = false,
+            "--only-loads" => options.calls = false,
+            "--write" => options.write = true,
+            "--help" | "-h" => bail!(USAGE),
+            other => options.rest.push(other.to_owned()),
+        }
+    }
+    Ok(options)
+}
+
+/// Entry point; `calls` runs the benchmark of single calls with further arguments.
+pub(crate) fn run(args: &[String], calls: impl FnOnce(&[String]) -> Result<()>) -> Result<()> {
+    let options = parse(args)?;
+    if options.calls {
+        calls(&options.rest)?;
+    }
+    if !options.loads {
+        return Ok(());
+    }
+    if !crate::shell::is_root() {
+        bail!("recording needs root");
+    }
+    crate::shell::run(&mut crate::shell::cargo(&["build", "--quiet", "--release", "--package", "capture-user"]))?;
+    let dir = std::env::temp_dir().join(format!("capture-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    let rows = Loads::start(&dir).and_then(|loads| measure(&loads, &options, &dir));
+    // What is left in a folder for temporary files is no failure.
+    let _ = std::fs::remove_dir_all(&dir);
+    let table = report::table(&rows?, options.rounds);
+    println!("{table}");
+    if options.write { report::keep(&table) } else { Ok(()) }
+}
+
+fn measure(loads: &Loads, options: &Options, dir: &std::path::Path) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = tools::all(options.sysdig.clone()).into_iter().map(Row::new).collect();
+    for round in 0..options.rounds {
+        eprintln!("round {} of {}", round + 1, options.rounds);
+        let bare = loads.run_all(None)?;
+        for row in &mut rows {
+            if row.is_out() || (round > 0 && row.tool == Tool::Strace) {
+                continue;
+            }
+            if row.tool == Tool::Strace {
+                row.add(&bare, &loads.run_all(Some(&tools::strace_path()))?, None, None);
+                continue;
+            }
+            match Tracer::start(&row.tool, dir)? {
+                Err(reason) => row.rule_out(reason),
+                Ok(tracer) => {
+                    let before = tracer.cpu_s();
+                    let times = loads.run_all(None)?;
+                    let cpu_s = tracer.cpu_s().zip(before).map(|(now, before)| now - before);
+                    let lost = tracer.stop()?;
+                    row.add(&bare, &times, cpu_s, lost);
+                }
+            }
+        }
+        if let Some(row) = rows.first_mut().filter(|row| row.tool == Tool::Bare) {
+            row.add(&bare, &bare, None, None);
+        }
+    }
+    Ok(rows)
+}
