@@ -189,14 +189,11 @@ impl Probe {
         probe.fill_plan()?;
         let wanted =
             |tracepoint| options.parts.iter().any(|p| p.names().1 == tracepoint && *p != Part::Empty);
-        for (table, slot, program, tracepoint) in COLLECTORS {
-            if wanted(*tracepoint) {
-                probe.load_collector(table, *slot, program, tracepoint, &kernel_btf)?;
-            }
-        }
-        for part in options.all_parts() {
-            let (name, tracepoint) = part.names();
-            probe.load_program(name, tracepoint, &kernel_btf)?;
+        let collectors = || COLLECTORS.iter().filter(|(.., tracepoint)| wanted(*tracepoint));
+        let programs = collectors().map(|(.., program, tracepoint)| (*program, *tracepoint));
+        probe.load_programs(programs.chain(options.all_parts().map(Part::names)), &kernel_btf)?;
+        for (table, slot, program, _) in collectors() {
+            probe.set_collector(table, *slot, program)?;
         }
         Ok(probe)
     }
@@ -280,19 +277,41 @@ impl Probe {
         program.try_into().map_err(|_| missing(name))
     }
 
-    fn load_program(&mut self, name: &str, tracepoint: &str, btf: &aya::Btf) -> Result<(), LiveError> {
-        self.program(name)?.load(tracepoint, btf).map_err(|e| refused(name, &e))
-    }
-
-    fn load_collector(
+    /// Loads programs, several at a time: most of the start is the kernel's verifier, which lets
+    /// whoever may load them at all wait for nobody.
+    fn load_programs(
         &mut self,
-        table: &'static str,
-        slot: u8,
-        name: &str,
-        tracepoint: &str,
+        wanted: impl Iterator<Item = (&'static str, &'static str)>,
         btf: &aya::Btf,
     ) -> Result<(), LiveError> {
-        self.load_program(name, tracepoint, btf)?;
+        let mut tracepoints: BTreeMap<&str, &str> = wanted.collect();
+        let mut jobs: Vec<(&str, &str, &mut BtfTracePoint)> = Vec::new();
+        for (name, program) in self.ebpf.programs_mut() {
+            if let Some(tracepoint) = tracepoints.remove(name) {
+                jobs.push((name, tracepoint, program.try_into().map_err(|_| missing(name))?));
+            }
+        }
+        if let Some((name, _)) = tracepoints.first_key_value() {
+            return Err(missing(name));
+        }
+        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(jobs.len());
+        let jobs = std::sync::Mutex::new(jobs);
+        let next = || jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
+        let work = || -> Result<(), LiveError> {
+            while let Some((name, tracepoint, program)) = next() {
+                program.load(tracepoint, btf).map_err(|e| refused(name, &e))?;
+            }
+            Ok(())
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+            others.into_iter().fold(work(), |result, other| {
+                result.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            })
+        })
+    }
+
+    fn set_collector(&mut self, table: &'static str, slot: u8, name: &str) -> Result<(), LiveError> {
         let fd = self
             .program(name)?
             .fd()
