@@ -46,6 +46,18 @@ pub(crate) fn run_all(_: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Entry point of `storms`.
+pub(crate) fn storms(args: &[String]) -> Result<()> {
+    let seconds = args.first().map_or("60", String::as_str);
+    if seconds.parse::<u64>().is_err() {
+        bail!("usage: cargo xtask storms [SECONDS [TEST]]");
+    }
+    let mut command =
+        cargo(&["test", "--release", "--package", "capture-tests", "--test", "live_storms", "--"]);
+    command.args(["--nocapture", "--test-threads=1"]).args(args.get(1));
+    run(command.env("CAPTURE_STORM_SECONDS", seconds))
+}
+
 fn fmt() -> Result<()> {
     run(&mut cargo(&["fmt", "--all", "--check"]))
 }

@@ -45,6 +45,7 @@ const TASKS: &[Task] = &[
         "make the capture that `bench replay` reads (--captures FOLDER, --out FOLDER, --events N)",
         bench::make_file,
     ),
+    ("storms", "the law of loss in storms of N seconds each (60; root): `storms [N [TEST]]`", ci::storms),
     ("sample", "record samples/curl.scap anew (root)", sample::run_sample),
 ];
 

@@ -92,7 +92,8 @@ impl Loads {
         command.args(["-t1", "-c8", "-d", WRK_SECONDS]).arg(format!("http://127.0.0.1:{}/", server.port));
         let out = command.output().context("starting wrk")?;
         let text = String::from_utf8_lossy(&out.stdout);
-        let rate = text.lines().find_map(|l| l.trim().strip_prefix("Requests/sec:")?.trim().parse::<f64>().ok());
+        let rate =
+            text.lines().find_map(|l| l.trim().strip_prefix("Requests/sec:")?.trim().parse::<f64>().ok());
         let rate = rate.filter(|rate| *rate > 0.0).with_context(|| format!("wrk said {text:?}"))?;
         Ok(Some(WRK_UNIT / rate))
     }

@@ -12,16 +12,22 @@ mod tools;
 use anyhow::{Context, Result, bail};
 use loads::Loads;
 use report::Row;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use tools::{Tool, Tracer};
 
-const USAGE: &str = "usage: cargo xtask bench live [--rounds N] [--sysdig PROGRAM] [--only-calls | --only-loads] \
+/// No round begins after this time.
+const TIME_MAX: Duration = Duration::from_secs(200);
+
+const USAGE: &str = "usage: cargo xtask bench live [--rounds N] [--sysdig PROGRAM] [--capture PROGRAM] [--only-calls | --only-loads] \
                      [--write]: the last keeps the table in docs/benchmarks.md";
 
 /// What the command line says.
 struct Options {
     rounds: usize,
     sysdig: Option<PathBuf>,
+    /// A build of capture; the release build otherwise.
+    capture: Option<PathBuf>,
     calls: bool,
     loads: bool,
     write: bool,
@@ -30,8 +36,15 @@ struct Options {
 }
 
 fn parse(args: &[String]) -> Result<Options> {
-    let mut options =
-        Options { rounds: 3, sysdig: None, calls: true, loads: true, write: false, rest: Vec::new() };
+    let mut options = Options {
+        rounds: 3,
+        sysdig: None,
+        capture: None,
+        calls: true,
+        loads: true,
+        write: false,
+        rest: Vec::new(),
+    };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         match arg.as_str() {
@@ -40,6 +53,7 @@ fn parse(args: &[String]) -> Result<Options> {
                 options.rounds = rounds.context(USAGE)?;
             }
             "--sysdig" => options.sysdig = Some(args.next().context(USAGE)?.into()),
+            "--capture" => options.capture = Some(args.next().context(USAGE)?.into()),
             "--only-calls" => options.loads = false,
             "--only-loads" => options.calls = false,
             "--write" => options.write = true,
@@ -62,20 +76,32 @@ pub(crate) fn run(args: &[String], calls: impl FnOnce(&[String]) -> Result<()>) 
     if !crate::shell::is_root() {
         bail!("recording needs root");
     }
-    crate::shell::run(&mut crate::shell::cargo(&["build", "--quiet", "--release", "--package", "capture-user"]))?;
+    let capture = match &options.capture {
+        Some(program) => program.clone(),
+        None => {
+            let build = ["build", "--quiet", "--release", "--package", "capture-user"];
+            crate::shell::run(&mut crate::shell::cargo(&build))?;
+            tools::release_build()
+        }
+    };
     let dir = std::env::temp_dir().join(format!("capture-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-    let rows = Loads::start(&dir).and_then(|loads| measure(&loads, &options, &dir));
+    let rows = Loads::start(&dir).and_then(|loads| measure(&loads, &options, &capture, &dir));
     // What is left in a folder for temporary files is no failure.
     let _ = std::fs::remove_dir_all(&dir);
-    let table = report::table(&rows?, options.rounds);
+    let table = report::table(&rows?);
     println!("{table}");
     if options.write { report::keep(&table) } else { Ok(()) }
 }
 
-fn measure(loads: &Loads, options: &Options, dir: &std::path::Path) -> Result<Vec<Row>> {
-    let mut rows: Vec<Row> = tools::all(options.sysdig.clone()).into_iter().map(Row::new).collect();
+fn measure(loads: &Loads, options: &Options, capture: &Path, dir: &Path) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = tools::all(capture, options.sysdig.clone()).into_iter().map(Row::new).collect();
+    let start = Instant::now();
     for round in 0..options.rounds {
+        if start.elapsed() > TIME_MAX {
+            eprintln!("stopped after {round} rounds: this machine is slow or busy");
+            break;
+        }
         eprintln!("round {} of {}", round + 1, options.rounds);
         let bare = loads.run_all(None)?;
         for row in &mut rows {

@@ -87,7 +87,8 @@ fn median(values: &[f64]) -> Option<f64> {
 }
 
 /// The table in Markdown, with the machine and the rounds.
-pub(super) fn table(rows: &[Row], rounds: usize) -> String {
+pub(super) fn table(rows: &[Row]) -> String {
+    let rounds = rows.iter().flat_map(|row| row.ratios.iter().map(Vec::len)).max().unwrap_or(0);
     let mut out = format!("{}, {rounds} rounds (strace one):\n\n", machine());
     let _ = writeln!(out, "| | {} | CPU of the tool | lost |", NAMES.join(" | "));
     let _ = writeln!(out, "|{}", "---|".repeat(NAMES.len() + 3));
@@ -122,7 +123,8 @@ fn machine() -> String {
 pub(super) fn keep(table: &str) -> Result<()> {
     let path = crate::repo_root().join("docs/benchmarks.md");
     let text = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
-    let (before, rest) = text.split_once(BEGIN).with_context(|| format!("{} has no place for it", path.display()))?;
+    let (before, rest) =
+        text.split_once(BEGIN).with_context(|| format!("{} has no place for it", path.display()))?;
     let (_, after) = rest.split_once(END).with_context(|| format!("{} has no end mark", path.display()))?;
     let text = format!("{before}{BEGIN}\n{table}{END}{after}");
     std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))

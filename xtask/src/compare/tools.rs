@@ -15,8 +15,11 @@ const TICKS: f64 = 100.0;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tool {
     Bare,
-    /// With enter records or without.
-    Capture { enter: bool },
+    /// The program, with enter records or without.
+    Capture {
+        program: PathBuf,
+        enter: bool,
+    },
     Strace,
     PerfRecord,
     PerfTrace,
@@ -25,12 +28,13 @@ pub(super) enum Tool {
     Sysdig(Option<PathBuf>),
 }
 
-pub(super) fn all(sysdig: Option<PathBuf>) -> Vec<Tool> {
+pub(super) fn all(capture: &Path, sysdig: Option<PathBuf>) -> Vec<Tool> {
+    let program = capture.to_owned();
     use Tool::{Bare, Bpftrace, Capture, PerfRecord, PerfTrace, Strace, Sysdig};
     vec![
         Bare,
-        Capture { enter: true },
-        Capture { enter: false },
+        Capture { program: program.clone(), enter: true },
+        Capture { program, enter: false },
         Sysdig(sysdig),
         Bpftrace,
         PerfRecord,
@@ -43,8 +47,8 @@ impl Tool {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Tool::Bare => "bare",
-            Tool::Capture { enter: true } => "`capture -w`",
-            Tool::Capture { enter: false } => "`capture --no-enter -w`",
+            Tool::Capture { enter: true, .. } => "`capture -w`",
+            Tool::Capture { enter: false, .. } => "`capture --no-enter -w`",
             Tool::Strace => "`strace -f -c`",
             Tool::PerfRecord => "`perf record -e raw_syscalls:*`",
             Tool::PerfTrace => "`perf trace -s`",
@@ -57,14 +61,14 @@ impl Tool {
     fn command(&self, file: &Path) -> Result<Command, String> {
         let program = match self {
             Tool::Bare | Tool::Strace => return Err("is not one that records the machine".into()),
-            Tool::Capture { .. } => crate::repo_root().join(target_dir()).join("release/capture"),
+            Tool::Capture { program, .. } => program.clone(),
             Tool::PerfRecord | Tool::PerfTrace => needed("perf")?,
             Tool::Bpftrace => needed("bpftrace")?,
             Tool::Sysdig(program) => program.clone().ok_or("no program given (--sysdig)")?,
         };
         let mut command = Command::new(program);
         match self {
-            Tool::Capture { enter } => {
+            Tool::Capture { enter, .. } => {
                 command.arg("--no-containers").args((!enter).then_some("--no-enter")).arg("-w").arg(file)
             }
             Tool::PerfRecord => command.args(["record", "-q", "-a", "-e", "raw_syscalls:*", "-o"]).arg(file),
@@ -85,8 +89,10 @@ impl Tool {
     }
 }
 
-fn target_dir() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from)
+/// Where cargo puts the release build.
+pub(super) fn release_build() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    crate::repo_root().join(target).join("release/capture")
 }
 
 fn needed(program: &str) -> Result<PathBuf, String> {
@@ -107,7 +113,10 @@ pub(super) fn strace_path() -> PathBuf {
 /// Sends a signal to a child that was not waited for.
 pub(super) fn signal(child: &Child, name: &str) {
     // One that is gone needs none.
-    let _ = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).stderr(Stdio::null()).status();
+    let _ = Command::new("kill")
+        .args([&format!("-{name}"), &child.id().to_string()])
+        .stderr(Stdio::null())
+        .status();
 }
 
 /// A tool at work.
