@@ -16,6 +16,8 @@ const PACED_CALLS_PER_S: u64 = 500_000;
 const PACED_S: u64 = 6;
 /// The pace counts as reached from this share of it on.
 const PACE_REACHED: f64 = 0.98;
+/// What memory may grow by in the second half of the load: a batch more in the queue, no trend.
+const MEMORY_SLACK_KB: u64 = 16 << 10;
 /// dd works on descriptors 0 and 1; its loader reads from others.
 const FROM_FD: i64 = 0;
 const TO_FD: i64 = 1;
@@ -114,6 +116,13 @@ fn dd_counts(stderr: &str) -> [u64; 2] {
     [count("records in"), count("records out")]
 }
 
+/// Resident memory of a process.
+fn resident_kb(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
 #[test]
 fn two_dd_at_full_speed_are_accounted_for() {
     let name = "two_dd_at_full_speed_are_accounted_for";
@@ -181,11 +190,24 @@ fn nothing_is_lost_at_a_paced_million_events_a_second() {
     let Some(paced) = live::compile("paced", dir.path(), name) else { return };
     let file = dir.path().join("paced.scap");
     let _turn = live::turn();
-    let capture = Capture::to_file(CAPTURE, &file, &[]);
-    let out = Command::new(paced)
+    let mut capture = Capture::to_file(CAPTURE, &file, &[]);
+    let recorder = capture.child().id();
+    let load = Command::new(paced)
         .args([PACED_CALLS_PER_S.to_string(), PACED_S.to_string()])
-        .output()
+        .stdout(Stdio::piped())
+        .spawn()
         .expect("the load starts");
+    // Memory in the first and in the second half.
+    let halves = [0, 1].map(|_| {
+        let half_ends = std::time::Instant::now() + std::time::Duration::from_millis(PACED_S * 500);
+        let mut most_kb = 0;
+        while std::time::Instant::now() < half_ends {
+            most_kb = most_kb.max(resident_kb(recorder));
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        most_kb
+    });
+    let out = load.wait_with_output().expect("the load ends");
     let ended = capture.end(libc::SIGINT);
     assert!(ended.status.success(), "{ended:?}");
     let summary = Summary::parse(&ended.stderr);
@@ -195,6 +217,7 @@ fn nothing_is_lost_at_a_paced_million_events_a_second() {
     let [calls, took_ns] = numbers[..] else { panic!("the load said {said:?}") };
     let events_per_s = 2e9 * calls as f64 / took_ns as f64;
     println!("paced: {events_per_s:.0} events/s for {:.1} s\n{}", took_ns as f64 / 1e9, ended.stderr);
+    println!("at most {} kB resident in the first half, {} kB in the second", halves[0], halves[1]);
     check_conservation(&told, &summary);
     let share = events_per_s / (2 * PACED_CALLS_PER_S) as f64;
     if share < PACE_REACHED {
@@ -203,6 +226,7 @@ fn nothing_is_lost_at_a_paced_million_events_a_second() {
         return capture_tests::skip(name, &reason);
     }
     assert_eq!(summary.lost, 0, "{}", ended.stderr);
+    assert!(halves[1] < halves[0] + MEMORY_SLACK_KB, "memory grows: {halves:?} kB");
     let generic = told.calls.iter().filter(|((_, call), _)| *call == "generic").map(|(_, n)| n);
     let [enters, exits] = generic.fold([0, 0], |sum, n| [sum[0] + n[0], sum[1] + n[1]]);
     println!("{calls} calls made; in the file {enters} enters and {exits} exits of calls without parameters");
