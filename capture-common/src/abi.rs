@@ -452,9 +452,8 @@ pub const LANE_LOST_OFFSET: usize = 960;
 /// Entries behind it, a power of two.
 pub const LOST_ENTRIES: usize = 128;
 const _: () = assert!(LaneHead::LEN_BYTES <= LANE_LOST_OFFSET);
-const _: () = assert!(
-    LANE_LOST_OFFSET + LostHead::LEN_BYTES + LOST_ENTRIES * LostEntry::LEN_BYTES <= LANE_TAIL_OFFSET
-);
+const _: () =
+    assert!(LANE_LOST_OFFSET + LostHead::LEN_BYTES + LOST_ENTRIES * LostEntry::LEN_BYTES <= LANE_TAIL_OFFSET);
 
 mod view;
 

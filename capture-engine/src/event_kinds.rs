@@ -59,8 +59,7 @@ impl EventKind {
         bits |= if is_record { RECORD } else { 0 };
         bits |= if is_switch { SWITCH } else { 0 };
         bits |= if !is_switch && !flags.contains(EventFlags::SKIPPARSERESET) { BOOKED } else { 0 };
-        let is_iterated =
-            event.0 >= code::ITER_TASK_E.0 && event.0 <= code::ITER_TASK_FILE_ANON_INODE_X.0;
+        let is_iterated = event.0 >= code::ITER_TASK_E.0 && event.0 <= code::ITER_TASK_FILE_ANON_INODE_X.0;
         bits |= if is_iterated { ITERATED } else { 0 };
         bits |= if flags.contains(EventFlags::USES_FD) { USES_FD } else { 0 };
         bits |= if has_result_first(info) { RESULT_FIRST } else { 0 };

@@ -226,7 +226,13 @@ fn after_losses_names_are_right_or_unknown_and_return() {
         told.lines, told.unknown, told.lost, told.stale, told.reread, ended.stderr
     );
     assert_eq!(told.lost[0], summary.lost, "declared and counted");
-    assert!(told.wrong.is_empty(), "{} of {} wrong: {:#?}", told.wrong.len(), told.lines, &told.wrong[..told.wrong.len().min(10)]);
+    assert!(
+        told.wrong.is_empty(),
+        "{} of {} wrong: {:#?}",
+        told.wrong.len(),
+        told.lines,
+        &told.wrong[..told.wrong.len().min(10)]
+    );
     assert!(told.lost[0] > 0 && told.lines > 0, "the rings did not overflow");
     if told.lost[1] == 0 {
         return capture_tests::skip(name, "no record that changes state was lost: the machine is too slow");
@@ -241,7 +247,8 @@ fn after_losses_names_are_right_or_unknown_and_return() {
 fn stock_reads(name: &str, file: &Path) {
     let Some(sysdig) = capture_tests::stock_sysdig(name) else { return };
     let lines = |command: &mut Command| {
-        let out = command.args(["-p", "%evt.type", "-r"]).arg(file).env("TZ", "UTC").output().expect("it runs");
+        let out =
+            command.args(["-p", "%evt.type", "-r"]).arg(file).env("TZ", "UTC").output().expect("it runs");
         let error = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(out.status.success(), "{error}");
         out.stdout.iter().filter(|&&b| b == b'\n').count()

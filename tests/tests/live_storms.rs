@@ -169,13 +169,13 @@ fn dd(size: &str) -> String {
     format!("{}{}wait", one(1), one(2))
 }
 
-/// Records that dd says it read and wrote.
-fn dd_counts(stderr: &str) -> [u64; 2] {
+/// Records that dd says it read and wrote; nothing of one that was ended before it began.
+fn dd_counts(stderr: &str) -> Option<[u64; 2]> {
     let count = |what: &str| {
-        let line = stderr.lines().find(|line| line.ends_with(what)).unwrap_or_else(|| panic!("dd said {stderr:?}"));
-        line.split_once('+').and_then(|(n, _)| n.parse().ok()).expect("a count")
+        let line = stderr.lines().find(|line| line.ends_with(what))?;
+        line.split_once('+').and_then(|(n, _)| n.parse().ok())
     };
-    [count("records in"), count("records out")]
+    Some([count("records in")?, count("records out")?])
 }
 
 /// Runs a storm in every mode.
@@ -234,12 +234,13 @@ fn check_law(told: &Told, summary: &Summary) {
     }
 }
 
-/// What the storm says it made: per call.
+/// What the storm says it made: per call. Nothing where it was ended before it could say.
 fn made(truth: Truth, gate: &Gate) -> Vec<u64> {
     match truth {
         Truth::Copies => {
-            let counts = gate.said(&["dd1", "dd2"]).iter().map(|s| dd_counts(s)).collect::<Vec<_>>();
-            vec![counts.iter().map(|c| c[0]).sum(), counts.iter().map(|c| c[1]).sum()]
+            let said = gate.said(&["dd1", "dd2"]);
+            let counts: Option<Vec<[u64; 2]>> = said.iter().map(|s| dd_counts(s)).collect();
+            counts.map_or_else(Vec::new, |c| (0..2).map(|side| c.iter().map(|c| c[side]).sum()).collect())
         }
         Truth::Children | Truth::Plain => {
             let said = gate.said(&["said"]).concat();
@@ -254,13 +255,18 @@ fn check_truth(truth: Truth, made: &[u64], told: &Told, mode: Mode) {
     let [lost, stateful, enters, unknown] = told.lost;
     let exits = lost - enters;
     match truth {
+        _ if made.is_empty() => {}
         Truth::Copies => {
             let [read_e, read_x, write_e, write_x] = told.copied();
             let missing_e = (2 * made[0]).saturating_sub(read_e + write_e);
             let missing_x = (2 * made[0]).saturating_sub(read_x + write_x);
             // The interrupted call is not counted by dd.
             assert!(read_x <= made[0] + 10 && write_x <= made[1] + 10, "{made:?} made, {:?}", told.copied());
-            assert!(missing_e <= enters + unknown + 4, "{missing_e} enters of {made:?} missing, {:?}", told.lost);
+            assert!(
+                missing_e <= enters + unknown + 4,
+                "{missing_e} enters of {made:?} missing, {:?}",
+                told.lost
+            );
             assert!(missing_x <= exits + 4, "{missing_x} exits of {made:?} missing, {:?}", told.lost);
         }
         Truth::Children => {

@@ -23,7 +23,10 @@ fn a_process_is_unknown_until_events_tell_of_it() {
     stale(&mut w, "[100]", 0);
     for tid in [100, 105] {
         let t = w.thread(tid);
-        assert_eq!((&*t.comm, &*t.exe, &*t.cwd, t.pid, t.is_fake), (&b"<NA>"[..], &b"<NA>"[..], &b""[..], 100, true));
+        assert_eq!(
+            (&*t.comm, &*t.exe, &*t.cwd, t.pid, t.is_fake),
+            (&b"<NA>"[..], &b"<NA>"[..], &b""[..], 100, true)
+        );
     }
     assert!(w.fd(100, 0).is_none());
     assert_eq!(&*w.thread(1).comm, b"init");

@@ -219,7 +219,7 @@ impl Collector {
         for source in &mut self.sources {
             source.reader.lost_state(self.looked_ns, &mut |lost| stale.push(lost));
         }
-        stale.sort();
+        stale.sort(self.merge.place(0));
         self.looked_ns = taken_ns;
     }
 
@@ -229,8 +229,7 @@ impl Collector {
         {
             let sink = std::cell::RefCell::new(&mut *sink);
             let (bytes, error) = (std::cell::Cell::new(0), std::cell::RefCell::new(&mut error));
-            let lane =
-                |source| Merged::Lane(Draining { source, sink: &sink, bytes: &bytes, error: &error });
+            let lane = |source| Merged::Lane(Draining { source, sink: &sink, bytes: &bytes, error: &error });
             // First, so that it comes before a record of the same time.
             let stale = Merged::Stale(StaleLane { queue: &mut self.stale, sink: &sink });
             let mut lanes = [stale].into_iter().chain(self.sources.iter_mut().map(lane)).collect::<Vec<_>>();

@@ -10,6 +10,7 @@
 //! never goes back in time.
 
 mod btf;
+mod changes;
 mod clock;
 mod collector;
 pub mod command;
@@ -25,6 +26,7 @@ mod loss;
 mod merge;
 mod object;
 mod offsets;
+mod opening;
 pub mod priority;
 mod probe_log;
 mod reread;

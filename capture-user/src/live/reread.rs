@@ -10,11 +10,12 @@
 //! are all drained by then) and the losses tell. [`Rereads`] watches them: fds that were touched are left
 //! out, since the stream itself tells of them; where more changed, the reading is done again, later.
 
+use super::changes::{Changes, Watched};
 use super::decode::Decoder;
 use super::snapshot::{self, Reread};
 use super::stale::Stale;
-use capture_common::abi::{ExitFixed, ForkFixed, ProcExitFixed, RecordView, kind};
-use capture_common::{Batch, plan, syscall_table};
+use capture_common::Batch;
+use capture_common::abi::{ForkFixed, ProcExitFixed, RecordView, kind};
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -27,85 +28,6 @@ const WAITING_MAX: usize = 65_536;
 const RETRY_FIRST: Duration = Duration::from_millis(5);
 /// Longest wait before a repetition.
 const RETRY_MAX: Duration = Duration::from_secs(1);
-/// Touched fds that are told apart; beyond that all count as touched.
-const TOUCHED_MAX: usize = 64;
-
-/// What the success of a call may change in the state of the caller's process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    Nothing,
-    /// What is known of its threads.
-    Task,
-    /// The fd that it returns.
-    Ret,
-    /// The fd in the first argument.
-    Arg,
-    /// Either.
-    ArgAndRet,
-    /// Any fd.
-    Fds,
-    /// Anything.
-    All,
-}
-
-/// Calls that change state, other than those that return an fd.
-const CHANGES: &[(&str, Change)] = &[
-    ("clone", Change::Nothing),
-    ("clone3", Change::Nothing),
-    ("fork", Change::Nothing),
-    ("vfork", Change::Nothing),
-    ("exit", Change::Nothing),
-    ("exit_group", Change::Nothing),
-    ("rename", Change::Nothing),
-    ("renameat", Change::Nothing),
-    ("renameat2", Change::Nothing),
-    ("close", Change::Arg),
-    ("connect", Change::Arg),
-    ("bind", Change::Arg),
-    ("listen", Change::Arg),
-    ("shutdown", Change::Arg),
-    ("fcntl", Change::ArgAndRet),
-    ("pipe", Change::Fds),
-    ("pipe2", Change::Fds),
-    ("socketpair", Change::Fds),
-    ("close_range", Change::Fds),
-    ("chdir", Change::Task),
-    ("fchdir", Change::Task),
-    ("chroot", Change::Task),
-    ("setuid", Change::Task),
-    ("setgid", Change::Task),
-    ("setreuid", Change::Task),
-    ("setregid", Change::Task),
-    ("setresuid", Change::Task),
-    ("setresgid", Change::Task),
-    ("setsid", Change::Task),
-    ("setpgid", Change::Task),
-    ("capset", Change::Task),
-    ("prctl", Change::Task),
-    ("setns", Change::Task),
-    ("unshare", Change::All),
-    ("execve", Change::All),
-    ("execveat", Change::All),
-];
-
-/// What a native call changes.
-fn change_of(name: &str) -> Change {
-    if !plan::row(name).stateful() {
-        return Change::Nothing;
-    }
-    CHANGES.iter().find(|(call, _)| *call == name).map_or(Change::Ret, |(_, change)| *change)
-}
-
-/// What happened to a process while it was read.
-#[derive(Debug, Default)]
-struct Watched {
-    /// Last change that spoils the whole reading, CLOCK_MONOTONIC ns.
-    spoilt_ns: u64,
-    /// Changes of single fds.
-    touched: Vec<(i64, u64)>,
-    /// Threads that ended.
-    ended: Vec<i64>,
-}
 
 /// How far a process is.
 #[derive(Debug)]
@@ -127,7 +49,7 @@ pub(crate) struct Rereads {
     /// Readings that the stream has not reached.
     read: Vec<Reading>,
     is_reading: bool,
-    changes: Vec<Change>,
+    changes: Changes,
     /// Readings that were placed.
     pub(crate) placed: u64,
     reader: Option<std::thread::JoinHandle<()>>,
@@ -160,12 +82,6 @@ impl Rereads {
         let reader = std::thread::Builder::new()
             .name("capture-reread".into())
             .spawn(move || read_on_request(&requests, &answers))?;
-        let mut changes = vec![Change::Nothing; 512];
-        for call in syscall_table::X86_64 {
-            if let Some(change) = changes.get_mut(usize::from(call.nr)) {
-                *change = change_of(call.name);
-            }
-        }
         Ok(Self {
             waiting: HashMap::new(),
             all: false,
@@ -173,7 +89,7 @@ impl Rereads {
             readings,
             read: Vec::new(),
             is_reading: false,
-            changes,
+            changes: Changes::default(),
             placed: 0,
             reader: Some(reader),
         })
@@ -191,11 +107,12 @@ impl Rereads {
     pub(crate) fn want_all(&mut self, until_ns: u64) {
         self.all = true;
         for watched in self.waiting.values_mut().filter_map(|w| w.watched.as_mut()) {
-            watched.spoilt_ns = watched.spoilt_ns.max(until_ns);
+            watched.spoil(until_ns);
         }
     }
 
-    fn want(&mut self, pid: u32, until_ns: u64) {
+    /// The state of one process changed unseen, up to a time.
+    pub(crate) fn want(&mut self, pid: u32, until_ns: u64) {
         if self.waiting.len() >= WAITING_MAX && !self.waiting.contains_key(&pid) {
             self.all = true;
             return;
@@ -203,7 +120,7 @@ impl Rereads {
         let fresh = || Waiting { not_before: Instant::now(), tries: 0, watched: None };
         let waiting = self.waiting.entry(pid).or_insert_with(fresh);
         if let Some(watched) = &mut waiting.watched {
-            watched.spoilt_ns = watched.spoilt_ns.max(until_ns);
+            watched.spoil(until_ns);
         }
     }
 
@@ -218,7 +135,6 @@ impl Rereads {
     fn look_at(&mut self, record: &RecordView<'_>, ts_ns: u64) {
         let header = &record.header;
         match header.kind {
-            kind::EXIT => {}
             kind::FORK => {
                 // What the child has from its parent is as little known.
                 let child = record.split::<ForkFixed>().map(|(fixed, _)| fixed.child_pid);
@@ -227,40 +143,23 @@ impl Rereads {
                 {
                     self.want(child, ts_ns);
                 }
-                return;
             }
             kind::PROC_EXIT => {
-                let is_last = record.split::<ProcExitFixed>().is_some_and(|(fixed, _)| fixed.live_threads == 0);
+                let is_last =
+                    record.split::<ProcExitFixed>().is_some_and(|(fixed, _)| fixed.live_threads == 0);
                 if is_last {
                     self.waiting.remove(&header.pid);
                 } else if let Some(watched) = self.watched(header.pid) {
                     watched.ended.push(i64::from(header.tid));
                 }
-                return;
             }
-            kind::EXEC => {
-                if let Some(watched) = self.watched(header.pid) {
-                    watched.spoilt_ns = ts_ns;
+            _ => {
+                if let Some(effect) = self.changes.of(record)
+                    && let Some(watched) = self.watched(header.pid)
+                {
+                    watched.change(&effect, ts_ns);
                 }
-                return;
             }
-            _ => return,
-        }
-        let is_native = header.flags == 0;
-        let change = match self.changes.get(usize::from(header.nr)) {
-            Some(change) if is_native => *change,
-            // Not told apart.
-            _ => Change::All,
-        };
-        if change == Change::Nothing {
-            return;
-        }
-        let Some(watched) = self.watched(header.pid) else { return };
-        let Some((exit, _)) = record.split::<ExitFixed>() else { return };
-        // A close that fails may have closed all the same.
-        let failed = (-4095..0).contains(&exit.ret) && change != Change::Arg;
-        if !failed {
-            watched.change(change, exit.args[0] as i32, exit.ret, ts_ns);
         }
     }
 
@@ -320,7 +219,9 @@ impl Rereads {
         self.waiting.remove(&pid);
         let Some(mut process) = process else { return };
         process.threads.retain(|thread| !watched.ended.contains(&thread.tid));
-        process.fds.retain(|fd| !watched.touched.iter().any(|(n, at)| *n == fd.fd && *at >= began_ns));
+        let is_touched =
+            |fd: i64| watched.touched.iter().any(|(n, _, last_ns)| *n == fd && *last_ns >= began_ns);
+        process.fds.retain(|fd| !is_touched(fd.fd));
         decoder.reread(&process, place_ns, batch);
         self.placed += 1;
     }
@@ -359,30 +260,6 @@ impl Drop for Rereads {
     }
 }
 
-impl Watched {
-    fn change(&mut self, change: Change, arg: i32, ret: i64, ts_ns: u64) {
-        let mut touch = |fd: i64| {
-            if self.touched.len() < TOUCHED_MAX {
-                self.touched.push((fd, ts_ns));
-            } else if let Some(known) = self.touched.iter_mut().find(|(n, _)| *n == fd) {
-                known.1 = ts_ns;
-            } else {
-                self.spoilt_ns = ts_ns;
-            }
-        };
-        match change {
-            Change::Nothing => {}
-            Change::Ret => touch(ret),
-            Change::Arg => touch(i64::from(arg)),
-            Change::ArgAndRet => {
-                touch(i64::from(arg));
-                touch(ret);
-            }
-            Change::Task | Change::Fds | Change::All => self.spoilt_ns = ts_ns,
-        }
-    }
-}
-
 /// The reader's thread: rests as long as it worked.
 fn read_on_request(requests: &Receiver<Request>, answers: &Sender<Reading>) {
     while let Ok(request) = requests.recv() {
@@ -402,32 +279,5 @@ fn read_on_request(requests: &Receiver<Request>, answers: &Sender<Reading>) {
             return;
         }
         std::thread::sleep(took);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_call_that_changes_state_says_what_it_changes() {
-        for (call, change) in CHANGES {
-            assert!(plan::row(call).stateful(), "{call} changes no state by the plan");
-            assert_eq!(change_of(call), *change);
-        }
-        assert_eq!((change_of("openat"), change_of("dup3"), change_of("read")), (Change::Ret, Change::Ret, Change::Nothing));
-    }
-
-    #[test]
-    fn touched_fds_are_few_or_everything() {
-        let mut watched = Watched::default();
-        watched.change(Change::ArgAndRet, 3, 7, 10);
-        assert_eq!((&watched.touched[..], watched.spoilt_ns), (&[(3, 10), (7, 10)][..], 0));
-        for fd in 0..TOUCHED_MAX as i64 {
-            watched.change(Change::Ret, 0, fd, 20);
-        }
-        assert_eq!((watched.touched.len(), watched.spoilt_ns), (TOUCHED_MAX, 20));
-        watched.change(Change::Task, 0, 0, 30);
-        assert_eq!(watched.spoilt_ns, 30);
     }
 }

@@ -11,6 +11,7 @@
 use super::command::Running;
 use super::containers::{self, ContainerOptions, ContainerStats, Placer, Sighting, Watch};
 use super::decode::{DecodeOptions, Decoder};
+use super::opening::Opening;
 use super::priority;
 use super::reread::Rereads;
 use super::watch::{WatchOptions, Watching};
@@ -32,6 +33,8 @@ const QUEUE_BYTES: usize = 128 << 20;
 const SPARE_BATCHES: usize = 8;
 /// How often the clocks are compared.
 const CLOCK_LOOK: Duration = Duration::from_secs(1);
+/// How long the start waits for the drain to reach the snapshot; a busy machine needs some drains.
+const OPENING_WAIT: Duration = Duration::from_secs(2);
 /// How long [`LiveSource::next`] waits before it answers [`Next::Idle`].
 const IDLE: Duration = Duration::from_millis(100);
 
@@ -191,7 +194,15 @@ impl Attached {
         };
         let (batch_tx, batches) = channel();
         let (used, used_rx) = sync_channel(SPARE_BATCHES);
+        let (snapshot_taken, taken) = channel();
+        let (opening_tx, opened) = channel();
         let pump = Pump {
+            opening: Some(Box::new(OpeningWatch {
+                opening: Opening::default(),
+                taken,
+                answer: opening_tx,
+                taken_ns: None,
+            })),
             collector,
             decoder,
             queue: Queue {
@@ -204,8 +215,10 @@ impl Attached {
                 has_lost_state: false,
                 last_ts_ns: 0,
             },
-            rereads: Rereads::start()
-                .map_err(|source| LiveError::Os { what: "starting the thread that reads processes", source })?,
+            rereads: Rereads::start().map_err(|source| LiveError::Os {
+                what: "starting the thread that reads processes",
+                source,
+            })?,
             pause: options.pause,
             clock_looked: Instant::now(),
         };
@@ -226,7 +239,14 @@ impl Attached {
             started,
             stats,
         };
-        let mut snapshot = snapshot::take()?;
+        let mut snapped = snapshot::take()?;
+        // A drain that ended tells at the first batch why.
+        if snapshot_taken.send(snapped.ended_ns).is_ok()
+            && let Ok(opening) = opened.recv_timeout(OPENING_WAIT)
+        {
+            opening.cut(&mut snapped);
+        }
+        let mut snapshot = snapped.snapshot;
         if let Some(watching) = &source.watching {
             watching.cut(&mut snapshot);
         }
@@ -298,6 +318,8 @@ struct Ended {
 
 /// The drain thread.
 struct Pump {
+    /// Until the start snapshot is taken.
+    opening: Option<Box<OpeningWatch>>,
     collector: Collector,
     decoder: Decoder,
     queue: Queue,
@@ -306,13 +328,48 @@ struct Pump {
     clock_looked: Instant,
 }
 
+/// Watches what changes while the start snapshot is taken.
+struct OpeningWatch {
+    opening: Opening,
+    /// Says when the snapshot was complete, CLOCK_MONOTONIC ns.
+    taken: Receiver<u64>,
+    answer: Sender<Opening>,
+    taken_ns: Option<u64>,
+}
+
 impl Pump {
+    /// After a drain: once it has passed the snapshot, hands over what changed before.
+    fn end_opening(&mut self, released_ns: u64) {
+        let Some(watch) = &mut self.opening else { return };
+        if watch.taken_ns.is_none() {
+            match watch.taken.try_recv() {
+                Ok(taken_ns) => watch.taken_ns = Some(taken_ns),
+                Err(TryRecvError::Empty) => {}
+                // No snapshot, no capture.
+                Err(TryRecvError::Disconnected) => self.opening = None,
+            }
+            return;
+        }
+        if watch.taken_ns.is_some_and(|taken_ns| taken_ns <= released_ns)
+            && let Some(watch) = self.opening.take()
+        {
+            watch.opening.spoilt().for_each(|pid| self.rereads.want(pid, 0));
+            // Whoever does not wait any more has a snapshot without it.
+            let _ = watch.answer.send(watch.opening);
+        }
+    }
+
     fn run(mut self) -> Ended {
         priority::raise(priority::DRAIN);
         let mut batch = self.queue.empty_batch();
         let drained = self.drain_until_stopped(&mut batch);
         // After an error, too: what was recorded before it is delivered.
-        let mut way = Way { decoder: &mut self.decoder, queue: &mut self.queue, rereads: &mut self.rereads };
+        let mut way = Way {
+            decoder: &mut self.decoder,
+            queue: &mut self.queue,
+            rereads: &mut self.rereads,
+            opening: None,
+        };
         let finished = self.collector.finish(&mut |item| way.take(item, &mut batch));
         self.queue.send(&mut batch, &mut self.decoder);
         self.queue.declare_missing(&mut batch, &mut self.decoder);
@@ -321,10 +378,15 @@ impl Pump {
 
     fn drain_until_stopped(&mut self, batch: &mut Batch) -> Result<(), LiveError> {
         loop {
-            let mut way =
-                Way { decoder: &mut self.decoder, queue: &mut self.queue, rereads: &mut self.rereads };
+            let mut way = Way {
+                decoder: &mut self.decoder,
+                queue: &mut self.queue,
+                rereads: &mut self.rereads,
+                opening: self.opening.as_deref_mut(),
+            };
             let pause = self.collector.drain(&mut |item| way.take(item, batch))?;
             let (released_ns, place_ns) = (self.collector.released_ns(), self.collector.place_now());
+            self.end_opening(released_ns);
             self.rereads.step(released_ns, place_ns, &mut self.decoder, batch);
             self.queue.send(batch, &mut self.decoder);
             if std::mem::take(&mut self.queue.has_lost_state) {
@@ -334,7 +396,8 @@ impl Pump {
                 return Ok(());
             }
             self.look_at_clock(batch)?;
-            std::thread::sleep(self.pause.unwrap_or(pause));
+            let pause = if self.opening.is_some() { pause } else { self.pause.unwrap_or(pause) };
+            std::thread::sleep(pause);
         }
     }
 
@@ -363,6 +426,7 @@ struct Way<'a> {
     decoder: &'a mut Decoder,
     queue: &'a mut Queue,
     rereads: &'a mut Rereads,
+    opening: Option<&'a mut OpeningWatch>,
 }
 
 impl Way<'_> {
@@ -373,6 +437,9 @@ impl Way<'_> {
                 view.header.ts_ns = record.ts_ns;
                 self.queue.last_ts_ns = record.ts_ns;
                 self.rereads.observe(&view, record.ts_ns);
+                if let Some(watch) = &mut self.opening {
+                    watch.opening.observe(&view, record.ts_ns);
+                }
                 self.decoder.decode(&view, record.cpu as u16, batch);
                 if let Some(watch) = &mut self.queue.watch
                     && let Some(at) = self.decoder.take_described()
@@ -388,6 +455,9 @@ impl Way<'_> {
             Item::Stale(stale) => {
                 self.queue.last_ts_ns = stale.ts_ns;
                 self.rereads.stale(&stale);
+                if let Some(watch) = &mut self.opening {
+                    stale.pids.into_iter().flatten().for_each(|&pid| watch.opening.spoil(pid, stale.from_ns));
+                }
                 self.decoder.stale(&stale, batch);
             }
         }

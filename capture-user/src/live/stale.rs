@@ -39,8 +39,12 @@ impl StaleQueue {
         self.waiting.push_back(lost);
     }
 
-    /// Brings what was pushed into order.
-    pub(crate) fn sort(&mut self) {
+    /// Brings what was pushed into order. What is found out late stands no earlier than `released_ns`.
+    pub(crate) fn sort(&mut self, released_ns: u64) {
+        for lost in &mut self.waiting {
+            lost.from_ns = lost.from_ns.max(released_ns);
+            lost.until_ns = lost.until_ns.max(released_ns);
+        }
         self.waiting.make_contiguous().sort_by_key(|lost| lost.from_ns);
     }
 
@@ -98,7 +102,7 @@ mod tests {
         queue.push(lost(Some(1), 10, 30));
         queue.push(lost(Some(2), 20, 25));
         queue.push(lost(Some(1), 30, 40));
-        queue.sort();
+        queue.sort(0);
         let mut told = Vec::new();
         while let Some(ts_ns) = queue.peek_ts() {
             queue.take(ts_ns, &mut |item| {
@@ -109,6 +113,7 @@ mod tests {
         let expected = [(Some(vec![1, 2]), 10, 40, 10), (Some(vec![3]), 5_000_000, 5_000_001, 5_000_000)];
         assert_eq!(told, expected);
         queue.push(lost(None, 7, 9));
-        queue.take(8, &mut |item| assert!(matches!(item, Item::Stale(Stale { pids: None, until_ns: 9, .. }))));
+        queue
+            .take(8, &mut |item| assert!(matches!(item, Item::Stale(Stale { pids: None, until_ns: 9, .. }))));
     }
 }

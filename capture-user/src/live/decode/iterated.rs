@@ -162,9 +162,18 @@ mod tests {
             (other(FdType::EventPoll, ""), code::ITER_TASK_FILE_ANON_INODE_E),
             (FdKind::Ipv4Server { ip, port: 80, l4proto }, code::ITER_TASK_FILE_SOCKET_INET_E),
             (FdKind::Ipv6Server { ip: v6, port: 80, l4proto }, code::ITER_TASK_FILE_SOCKET_INET6_E),
-            (FdKind::Ipv4 { sip: ip, dip: ip, sport: 1, dport: 2, l4proto }, code::ITER_TASK_FILE_SOCKET_INET_E),
-            (FdKind::Ipv6 { sip: v6, dip: v6, sport: 1, dport: 2, l4proto }, code::ITER_TASK_FILE_SOCKET_INET6_E),
-            (FdKind::Unix { source: 9, destination: 0, path: b"/s".to_vec() }, code::ITER_TASK_FILE_SOCKET_UNIX_E),
+            (
+                FdKind::Ipv4 { sip: ip, dip: ip, sport: 1, dport: 2, l4proto },
+                code::ITER_TASK_FILE_SOCKET_INET_E,
+            ),
+            (
+                FdKind::Ipv6 { sip: v6, dip: v6, sport: 1, dport: 2, l4proto },
+                code::ITER_TASK_FILE_SOCKET_INET6_E,
+            ),
+            (
+                FdKind::Unix { source: 9, destination: 0, path: b"/s".to_vec() },
+                code::ITER_TASK_FILE_SOCKET_UNIX_E,
+            ),
         ];
         for (kind, code) in kinds {
             let mut batch = Batch::new();
@@ -181,11 +190,15 @@ mod tests {
     #[test]
     fn a_task_has_all_parameters() {
         let mut batch = Batch::new();
-        let thread = ThreadRecord { tid: 701, vpid: 7, vtid: 8, comm: b"a".to_vec(), ..ThreadRecord::default() };
+        let thread =
+            ThreadRecord { tid: 701, vpid: 7, vtid: 8, comm: b"a".to_vec(), ..ThreadRecord::default() };
         push_task(&thread, 99, 1_000, &mut batch);
         let event = batch.get(0).expect("one event");
         assert_eq!(event.nparams(), event.info().expect("a known event").params.len());
-        assert_eq!((event.tid, event.text(4), event.int(24), event.int(25)), (701, Some(&b"a"[..]), Some(7), Some(8)));
+        assert_eq!(
+            (event.tid, event.text(4), event.int(24), event.int(25)),
+            (701, Some(&b"a"[..]), Some(7), Some(8))
+        );
         assert_eq!(event.uint(29), Some(99));
     }
 }

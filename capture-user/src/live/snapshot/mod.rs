@@ -21,6 +21,7 @@ mod users;
 
 use capture_common::Snapshot;
 use capture_common::snapshot::{Dialect, FdKind, FdRecord, ThreadRecord};
+use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 
@@ -84,8 +85,30 @@ pub struct Taken {
 ///
 /// # Errors
 /// Only if /proc cannot be listed.
-pub fn take() -> Result<Snapshot, SnapshotError> {
-    Ok(take_since(&Roots::default(), processes::Begin::now())?.snapshot)
+pub(super) fn take() -> Result<Snapped, SnapshotError> {
+    let mut read_ns = HashMap::new();
+    let snapshot = take_since(&Roots::default(), processes::Begin::now(), &mut read_ns)?.snapshot;
+    Ok(Snapped { snapshot, read_ns, ended_ns: now_ns() })
+}
+
+/// CLOCK_MONOTONIC, ns; late where there is none, so that nothing counts as read before.
+fn now_ns() -> u64 {
+    super::clock::monotonic_ns().unwrap_or(u64::MAX)
+}
+
+/// A snapshot that was taken while the stream went on.
+#[derive(Debug, Default)]
+pub(super) struct Snapped {
+    pub(super) snapshot: Snapshot,
+    /// When the reading of each process had ended, CLOCK_MONOTONIC ns.
+    pub(super) read_ns: HashMap<i64, u64>,
+    /// When all was read, the tables of sockets last.
+    pub(super) ended_ns: u64,
+}
+
+/// Whether an fd's name comes from the tables of sockets.
+pub(super) fn is_socket(kind: &FdKind) -> bool {
+    !matches!(kind, FdKind::File { .. } | FdKind::Other { .. })
 }
 
 /// The state of the machine that `roots` show. Interface addresses alone always come from the
@@ -94,10 +117,14 @@ pub fn take() -> Result<Snapshot, SnapshotError> {
 /// # Errors
 /// Only if [`Roots::proc`] cannot be listed.
 pub fn take_from(roots: &Roots) -> Result<Taken, SnapshotError> {
-    take_since(roots, processes::Begin::LATE)
+    take_since(roots, processes::Begin::LATE, &mut HashMap::new())
 }
 
-fn take_since(roots: &Roots, begin: processes::Begin) -> Result<Taken, SnapshotError> {
+fn take_since(
+    roots: &Roots,
+    begin: processes::Begin,
+    read_ns: &mut HashMap<i64, u64>,
+) -> Result<Taken, SnapshotError> {
     let mut gaps = Gaps::default();
     let machine = machine::read(roots);
     let mut snapshot = Snapshot {
@@ -120,6 +147,7 @@ fn take_since(roots: &Roots, begin: processes::Begin) -> Result<Taken, SnapshotE
             snapshot.fds.push((pid, table));
         }
         snapshot.threads.extend(process.threads);
+        read_ns.insert(pid, now_ns());
     }
     namespaces.fill_in(&mut snapshot.threads);
     pending.resolve(&mut snapshot.fds, &mut gaps);
@@ -167,7 +195,8 @@ pub(super) fn read_again(pids: &[u32]) -> Vec<Reread> {
     }
     pending.resolve(&mut tables, &mut gaps);
     for (process, (_, mut fds)) in found.iter_mut().zip(tables) {
-        let is_server = |fd: &FdRecord| matches!(fd.kind, FdKind::Ipv4Server { .. } | FdKind::Ipv6Server { .. });
+        let is_server =
+            |fd: &FdRecord| matches!(fd.kind, FdKind::Ipv4Server { .. } | FdKind::Ipv6Server { .. });
         fds.sort_by_key(|fd| !is_server(fd));
         process.fds = fds;
     }

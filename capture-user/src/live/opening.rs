@@ -1,0 +1,105 @@
+//! What changed between the attachment of the probe and the start snapshot.
+//!
+//! The snapshot is taken while events are recorded already, and stands before all of them. What it says
+//! of an fd that was opened or closed before it was read is the future of the first events: such an fd is
+//! taken out, since the stream itself tells of it. Where more than single fds changed, the process is
+//! unknown at the start and is read again.
+
+use super::changes::{Changes, Watched};
+use super::snapshot::{Snapped, is_socket};
+use capture_common::abi::RecordView;
+use capture_common::snapshot::ThreadRecord;
+use std::collections::HashMap;
+
+/// Processes that are watched; beyond that nothing of the snapshot would be known.
+const PROCESSES_MAX: usize = 1 << 17;
+
+/// The changes of each process while the snapshot is taken.
+#[derive(Debug, Default)]
+pub(crate) struct Opening {
+    changes: Changes,
+    processes: HashMap<u32, Watched>,
+}
+
+impl Opening {
+    /// Looks at a record.
+    pub(crate) fn observe(&mut self, record: &RecordView<'_>, ts_ns: u64) {
+        let Some(effect) = self.changes.of(record) else { return };
+        let pid = record.header.pid;
+        if self.processes.len() < PROCESSES_MAX || self.processes.contains_key(&pid) {
+            self.processes.entry(pid).or_default().change(&effect, ts_ns);
+        }
+    }
+
+    /// Notes that records about a process are missing.
+    pub(crate) fn spoil(&mut self, pid: u32, ts_ns: u64) {
+        self.processes.entry(pid).or_default().spoil(ts_ns);
+    }
+
+    /// The processes of which more than single fds changed.
+    pub(crate) fn spoilt(&self) -> impl Iterator<Item = u32> {
+        self.processes.iter().filter(|(_, watched)| watched.spoilt_ns != 0).map(|(pid, _)| *pid)
+    }
+
+    /// Takes out of the snapshot what is younger than the first events.
+    pub(crate) fn cut(&self, snapped: &mut Snapped) {
+        let read_ns = &snapped.read_ns;
+        let spoilt = |pid: i64| {
+            let watched = u32::try_from(pid).ok().and_then(|pid| self.processes.get(&pid))?;
+            let read_ns = read_ns.get(&pid).copied().unwrap_or(snapped.ended_ns);
+            Some((watched, read_ns, watched.first_spoilt_ns != 0 && watched.first_spoilt_ns <= read_ns))
+        };
+        for (pid, fds) in &mut snapped.snapshot.fds {
+            match spoilt(*pid) {
+                None => {}
+                Some((_, _, true)) => fds.clear(),
+                Some((watched, read_ns, false)) => fds.retain(|fd| {
+                    // The tables of sockets are read last.
+                    let read_ns = if is_socket(&fd.kind) { snapped.ended_ns } else { read_ns };
+                    !watched.touched.iter().any(|(n, first_ns, _)| *n == fd.fd && *first_ns <= read_ns)
+                }),
+            }
+        }
+        for thread in &mut snapped.snapshot.threads {
+            if let Some((_, _, true)) = spoilt(thread.pid) {
+                forget(thread);
+            }
+        }
+    }
+}
+
+/// Leaves of a thread only whose it is.
+fn forget(thread: &mut ThreadRecord) {
+    let &mut ThreadRecord { tid, pid, ptid, vtid, vpid, flags, .. } = thread;
+    let unknown = b"<NA>".to_vec();
+    let names = ThreadRecord { comm: unknown.clone(), exe: unknown, ..ThreadRecord::default() };
+    *thread = ThreadRecord { tid, pid, ptid, vtid, vpid, flags, uid: u32::MAX, gid: u32::MAX, ..names };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capture_common::snapshot::{FdKind, FdRecord, FdType};
+
+    #[test]
+    fn what_is_younger_than_the_events_is_taken_out() {
+        let fd = |fd| FdRecord { fd, ino: 0, kind: FdKind::Other { ty: FdType::Pipe, name: b"p".to_vec() } };
+        let thread = |pid| ThreadRecord { tid: pid, pid, comm: b"a".to_vec(), ..ThreadRecord::default() };
+        let mut snapped = Snapped { ended_ns: 900, ..Snapped::default() };
+        snapped.snapshot.threads = vec![thread(1), thread(2), thread(3)];
+        snapped.snapshot.fds = vec![(1, vec![fd(3), fd(4), fd(5)]), (2, vec![fd(3)]), (3, vec![fd(3)])];
+        snapped.read_ns = [(1, 500), (2, 500), (3, 500)].into();
+        let mut opening = Opening::default();
+        let touched = vec![(3, 400, 600), (4, 501, 501)];
+        opening.processes.insert(1, Watched { touched, ..Watched::default() });
+        opening.spoil(2, 499);
+        opening.spoil(3, 501);
+        opening.cut(&mut snapped);
+        let left: Vec<Vec<i64>> =
+            snapped.snapshot.fds.iter().map(|(_, fds)| fds.iter().map(|fd| fd.fd).collect()).collect();
+        assert_eq!(left, [vec![4, 5], vec![], vec![3]]);
+        let names: Vec<&[u8]> = snapped.snapshot.threads.iter().map(|t| &t.comm[..]).collect();
+        assert_eq!(names, [&b"a"[..], b"<NA>", b"a"]);
+        assert_eq!(opening.spoilt().count(), 2);
+    }
+}
