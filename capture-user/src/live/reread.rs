@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 /// Processes of one reading.
-const TOGETHER_MAX: usize = 32;
+const TOGETHER_MAX: usize = 128;
 /// Most processes that wait to be read again; further ones mean all.
 const WAITING_MAX: usize = 65_536;
 /// Wait before the first repetition; it doubles up to the longest.
