@@ -94,7 +94,11 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
         live.sink_lost
     );
     if live.reread > 0 {
-        let _ = writeln!(out, "read again: {} processes, after losses of records about them", live.reread);
+        let _ = writeln!(
+            out,
+            "read again: {} processes, whose state changed unseen or while the start was read",
+            live.reread
+        );
     }
     let filtered: u64 = c.cpus.iter().map(|c| c.filtered).sum();
     if filtered > 0 {

@@ -64,7 +64,7 @@ pub struct LiveStats {
     pub containers: ContainerStats,
     /// Processes of the watched tree that were too many to be followed.
     pub tree_lost: u64,
-    /// Processes that were read again after a loss.
+    /// Processes that were read again: after a loss, or since they changed while the start was read.
     pub reread: u64,
     /// Length of the capture in seconds.
     pub seconds: f64,
