@@ -1,36 +1,58 @@
 //! What Kubernetes knows of a container's pod, as the container's record holds it.
 //!
 //! The record of a container may have, beside its `container` object, an object `k8s` with members
-//! `pod`, `ns`, `rc`, `rs`, `svc` and `deployment`: each an object with `name`, `uid`, `ip` and
+//! by kind (`pod`, `ns`, `svc`, `deployment`, ...): each an object with `name`, `uid`, `ip` and
 //! `labels`, or a list of such. Stock tools ignore it.
 
 use super::{Text, empty_text};
 use serde_json::Value;
 
 /// Kinds of objects.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[allow(missing_docs, reason = "the names are Kubernetes'")]
 pub enum Kind {
     Pod,
     Namespace,
+    Node,
     ReplicationController,
     ReplicaSet,
-    Service,
     Deployment,
+    DaemonSet,
+    StatefulSet,
+    Job,
+    CronJob,
+    Service,
+}
+
+/// Kinds by the member of the record that holds them, which fields have after `k8s.`, too.
+const MEMBERS: [(Kind, &str); 11] = [
+    (Kind::Pod, "pod"),
+    (Kind::Namespace, "ns"),
+    (Kind::Node, "node"),
+    (Kind::ReplicationController, "rc"),
+    (Kind::ReplicaSet, "rs"),
+    (Kind::Deployment, "deployment"),
+    (Kind::DaemonSet, "ds"),
+    (Kind::StatefulSet, "sts"),
+    (Kind::Job, "job"),
+    (Kind::CronJob, "cronjob"),
+    (Kind::Service, "svc"),
+];
+
+impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub fn all() -> impl Iterator<Item = Kind> {
+        MEMBERS.iter().map(|(kind, _)| *kind)
+    }
+
+    /// The member of the record that holds objects of this kind.
+    pub fn member(self) -> &'static str {
+        MEMBERS[self as usize].1
+    }
 }
 
 /// Most objects of a record. A pod is in few services, but a record can say what it likes.
 const OBJECTS_MAX: usize = 1_024;
-
-/// Members of the record, by kind.
-const MEMBERS: [(Kind, &str); 6] = [
-    (Kind::Pod, "pod"),
-    (Kind::Namespace, "ns"),
-    (Kind::ReplicationController, "rc"),
-    (Kind::ReplicaSet, "rs"),
-    (Kind::Service, "svc"),
-    (Kind::Deployment, "deployment"),
-];
 
 /// One object.
 #[derive(Clone, Debug)]
@@ -141,6 +163,15 @@ mod tests {
         let services: Vec<_> = k8s.of(Kind::Service).map(|s| (&*s.name, s.labels.len())).collect();
         assert_eq!(services, [(&b"a"[..], 0), (b"b", 1)]);
         assert_eq!(k8s.of(Kind::Deployment).count(), 0);
+    }
+
+    #[test]
+    fn each_kind_has_its_own_member() {
+        for (number, (kind, member)) in MEMBERS.iter().enumerate() {
+            assert_eq!((*kind as usize, kind.member()), (number, *member));
+            let record = serde_json::json!({"k8s": {*member: {"name": "x"}}});
+            assert_eq!(K8s::of_record(&record).of(*kind).count(), 1, "{member}");
+        }
     }
 
     #[test]

@@ -302,6 +302,33 @@ pub struct RawArgs {
     #[arg(long, help_heading = LIVE)]
     pub no_containers: bool,
 
+    /// Ask this Kubernetes API server who made the pods of this machine and what services they are
+    /// of. Without it the account of the pod that capture runs in is used, else the kubeconfig of
+    /// KUBECONFIG or ~/.kube/config, once a pod is seen. Ignored with -r: a file has what was known
+    #[arg(short = 'k', long = "k8s-api", value_name = "URL", help_heading = LIVE)]
+    pub k8s_api: Option<String>,
+
+    /// Credentials for the API server: a file with a bearer token, or CERT:KEY[:CA], files in PEM
+    #[arg(short = 'K', long = "k8s-api-cert", value_name = "CREDENTIALS", help_heading = LIVE)]
+    pub k8s_api_cert: Option<String>,
+
+    /// Check the API server's certificate by the certificates in this file
+    #[arg(long, value_name = "FILE", help_heading = LIVE)]
+    pub k8s_ca: Option<std::path::PathBuf>,
+
+    /// Ask the API server of the current context of this file
+    #[arg(long, value_name = "FILE", help_heading = LIVE)]
+    pub kubeconfig: Option<std::path::PathBuf>,
+
+    /// Name of this machine's node: only its pods are asked for [default: NODE_NAME, else the host's
+    /// name if a node has it]
+    #[arg(long, value_name = "NAME", help_heading = LIVE)]
+    pub node_name: Option<String>,
+
+    /// Ask no Kubernetes API server
+    #[arg(long, help_heading = LIVE)]
+    pub no_k8s: bool,
+
     /// Show the messages of the probe (needs a debug build of it, see --probe)
     #[arg(long, help_heading = LIVE)]
     pub probe_log: bool,
@@ -434,6 +461,9 @@ mod tests {
         assert_eq!(args.words.join(" "), "proc.name=x and evt.type=open");
         assert!(parse("-NA -r x").print_ascii);
         assert!(parse("--numev 3").count.is_some());
+        let args = parse("-k http://localhost:8080 -K cert:key -s8192 -zw f");
+        assert_eq!(args.k8s_api.as_deref(), Some("http://localhost:8080"));
+        assert_eq!(args.k8s_api_cert.as_deref(), Some("cert:key"));
         assert_eq!(parse("-r x not evt.rawres < -1").words.join(" "), "not evt.rawres < -1");
     }
 

@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::error::CliError;
 use crate::enrich;
+use crate::enrich::kubernetes::{Kubernetes, KubernetesOptions};
 use crate::live::doctor::{self, Finding, State};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -14,6 +15,7 @@ const CANNOT_RECORD: u8 = 1;
 pub(crate) fn run(json: bool) -> Result<Outcome, CliError> {
     let mut findings = doctor::examine();
     findings.push(engines());
+    findings.push(kubernetes());
     let works = findings.iter().all(|finding| finding.state != State::Missing);
     let text = if json { lines(&findings) } else { table(&findings, works) };
     let mut out = std::io::stdout().lock();
@@ -34,6 +36,22 @@ fn engines() -> Finding {
             format!("{} cannot be opened", list(&closed)),
             "Run capture as root or as a member of the socket's group, for complete metadata of containers.",
         ),
+    }
+}
+
+/// The API server that would be asked without an option.
+fn kubernetes() -> Finding {
+    const WHAT: &str = "Kubernetes";
+    const ADVICE: &str = "Give the API server by -k URL and the credentials by -K.";
+    match Kubernetes::find(&KubernetesOptions::default(), |_| {}) {
+        Ok(None) => {
+            Finding::ok(WHAT, "no API server (pods have the names that their containers tell; -k asks one)")
+        }
+        Ok(Some(found)) => match found.describe() {
+            Ok(server) => Finding::ok(WHAT, server),
+            Err(reason) => Finding::limited(WHAT, reason.to_owned(), ADVICE),
+        },
+        Err(error) => Finding::limited(WHAT, error.to_string(), ADVICE),
     }
 }
 

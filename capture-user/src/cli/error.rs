@@ -1,5 +1,6 @@
 //! Errors of the command line, and the exit codes they end in.
 
+use crate::enrich::kubernetes::AccessError;
 use crate::live::LiveError;
 use capture_common::stream::StreamError;
 use capture_engine::render::BufferFormat;
@@ -57,6 +58,9 @@ pub enum CliError {
     /// The live capture cannot start or failed.
     #[error("{0}")]
     Live(#[from] LiveError),
+    /// What was said of the Kubernetes API server leads nowhere.
+    #[error("Kubernetes: {0}")]
+    Kubernetes(#[from] AccessError),
     /// A source or a sink failed.
     #[error("{0}")]
     Stream(StreamError),

@@ -6,8 +6,10 @@ use super::args::{Compress, RawArgs};
 use super::chisel_plan::{self, ChiselPlan};
 use super::enrich;
 use super::error::CliError;
+use super::report;
 use super::rotation::Rotation;
 use super::signals::StopFlag;
+use crate::enrich::kubernetes::{Kubernetes, KubernetesOptions};
 use crate::enrich::{Dump, EnrichOptions};
 use crate::live::command::CommandLine;
 use crate::live::priority;
@@ -328,9 +330,27 @@ fn container_plan(args: &RawArgs) -> Result<Option<ContainerPlan>, CliError> {
             CliError::value("--meta-wait", text, format!("a number of milliseconds up to {META_WAIT_MAX_MS}"))
         })?,
     };
-    let sources = EnrichOptions { cri: args.cri.clone() };
-    let plan = ContainerPlan { sources, wait: Duration::from_millis(wait_ms) };
-    Ok((!args.no_containers).then_some(plan))
+    if args.no_containers {
+        return Ok(None);
+    }
+    let sources = EnrichOptions { cri: args.cri.clone(), kubernetes: kubernetes(args)? };
+    Ok(Some(ContainerPlan { sources, wait: Duration::from_millis(wait_ms) }))
+}
+
+/// The API server to ask; sysdig's variables stand for its options.
+fn kubernetes(args: &RawArgs) -> Result<Option<Kubernetes>, CliError> {
+    let or_env = |option: &Option<String>, name| {
+        option.clone().or_else(|| std::env::var(name).ok()).filter(|value: &String| !value.is_empty())
+    };
+    let options = KubernetesOptions {
+        url: or_env(&args.k8s_api, "SYSDIG_K8S_API"),
+        credentials: or_env(&args.k8s_api_cert, "SYSDIG_K8S_API_CERT"),
+        ca: args.k8s_ca.clone(),
+        kubeconfig: args.kubeconfig.clone(),
+        node: args.node_name.clone(),
+        is_off: args.no_k8s,
+    };
+    Ok(Kubernetes::find(&options, report::kubernetes)?)
 }
 
 fn write_plan(args: &RawArgs, path: String) -> Result<WritePlan, CliError> {

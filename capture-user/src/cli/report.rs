@@ -59,6 +59,11 @@ pub(crate) fn say(text: &str) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// What cannot be found out of the cluster, and why; from a thread of its own.
+pub(crate) fn kubernetes(message: &str) {
+    say(&format!("capture: Kubernetes: {message}\n"));
+}
+
 /// The end of a live capture: events, bytes, drops, per CPU.
 pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
     let mut out = String::new();

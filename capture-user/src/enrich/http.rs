@@ -34,8 +34,8 @@ pub(super) enum HttpError {
     Status(u16),
     #[error("more than {BODY_MAX} bytes in an answer")]
     TooLong,
-    #[error("a line of more than {LINE_MAX} bytes in a stream")]
-    LongLine,
+    #[error("a line of more than {0} bytes in a stream")]
+    LongLine(usize),
 }
 
 /// The body of `GET target`.
@@ -59,7 +59,7 @@ pub(super) async fn lines(endpoint: &Endpoint, target: &str) -> Result<Lines, Ht
     let whole = async {
         let response = ask(&mut connect(endpoint).await?, target).await?;
         successful(&response)?;
-        Ok(Lines { body: response.into_body(), buffer: Vec::new() })
+        Ok(Lines::of(response.into_body(), LINE_MAX))
     };
     timeout(PATIENCE, whole).await.map_err(|_| HttpError::Timeout)?
 }
@@ -112,9 +112,15 @@ fn successful(response: &Response<Incoming>) -> Result<(), HttpError> {
 pub(super) struct Lines {
     body: Incoming,
     buffer: Vec<u8>,
+    line_max: usize,
 }
 
 impl Lines {
+    /// The lines of a body, each of at most so many bytes.
+    pub(super) fn of(body: Incoming, line_max: usize) -> Lines {
+        Lines { body, buffer: Vec::new(), line_max }
+    }
+
     /// The next line without its end; `None` at the end of the answer. May be dropped at any
     /// time and called again.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
@@ -124,8 +130,8 @@ impl Lines {
                 line.pop();
                 return Ok(Some(line));
             }
-            if self.buffer.len() > LINE_MAX {
-                return Err(HttpError::LongLine);
+            if self.buffer.len() > self.line_max {
+                return Err(HttpError::LongLine(self.line_max));
             }
             let Some(frame) = self.body.frame().await else { return Ok(None) };
             if let Some(data) = frame?.data_ref() {

@@ -4,6 +4,7 @@
 //! The JSON is the one that stock tools read; what they do not know stands under the keys `capture`
 //! (in the container's object) and `k8s` (beside it). Secrets in the environment are redacted here, where everything passes.
 
+use super::kubernetes::PodName;
 use crate::redact::secrets::Secrets;
 use capture_engine::state::cgroups::ContainerKind;
 use serde_json::{Map, Value, json};
@@ -153,10 +154,32 @@ impl Metadata {
         }
     }
 
-    /// The record of the stream for the container reported as `id`.
+    /// The record of the stream for the container reported as `id`, as text.
+    #[cfg(test)]
     pub(crate) fn to_json(&self, id: &str, is_late: bool) -> Vec<u8> {
-        let record = self.whole_record(id, is_late);
-        if record.len() <= RECORD_MAX { record } else { self.stripped().whole_record(id, is_late) }
+        self.to_json_with(id, is_late, |_| ())
+    }
+
+    /// The same with what `add` adds to it.
+    pub(crate) fn to_json_with(&self, id: &str, is_late: bool, add: impl Fn(&mut Value)) -> Vec<u8> {
+        let whole = |metadata: &Metadata| {
+            let mut record = metadata.to_record(id, is_late);
+            add(&mut record);
+            record.to_string().into_bytes()
+        };
+        let record = whole(self);
+        if record.len() <= RECORD_MAX { record } else { whole(&self.stripped()) }
+    }
+
+    /// The pod that it is in, if it is in one and that is known.
+    pub(crate) fn pod_name(&self) -> Option<PodName> {
+        let pod = self.pod.as_ref().filter(|pod| !pod.name.is_empty() && !pod.namespace.is_empty())?;
+        Some(PodName {
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+            uid: pod.uid.clone(),
+            labels: pod.labels.clone(),
+        })
     }
 
     /// The same without its lists and long texts.
@@ -173,7 +196,7 @@ impl Metadata {
         }
     }
 
-    fn whole_record(&self, id: &str, is_late: bool) -> Vec<u8> {
+    fn to_record(&self, id: &str, is_late: bool) -> Value {
         let (repository, tag, digest) = split_image(&self.image);
         let digest = if self.image_digest.is_empty() { digest } else { &self.image_digest };
         let limits = self.limits.unwrap_or_default();
@@ -229,7 +252,7 @@ impl Metadata {
                 "ns": { "name": cut.text(&pod.namespace) },
             });
         }
-        record.to_string().into_bytes()
+        record
     }
 
     /// What stock tools do not know.

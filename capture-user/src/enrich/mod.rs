@@ -3,10 +3,12 @@
 //! ```text
 //! drain thread --seen, bundle--> disk thread (bundle) ----------+
 //!                          \---> engines (docker, cri), tokio --+--> store --> consumer: record, updates
+//!                          kubernetes (API server), tokio ------+
 //! ```
 //!
-//! Two threads of their own: one reads what runtimes keep on disk, at once, because a container of
-//! 20 ms is gone in 100; one runs the clients of the engines, which complete and correct it.
+//! Threads of their own: one reads what runtimes keep on disk, at once, because a container of
+//! 20 ms is gone in 100; one runs the clients of the engines, which complete and correct it; one asks
+//! the API server of the cluster what is around the pods.
 //!
 //! Invariant: nobody who feeds this waits, whatever engines do; a question that finds its queue
 //! full is dropped. Nothing here is asked in a replay.
@@ -20,6 +22,7 @@ mod dump;
 mod endpoint;
 mod http;
 mod json;
+pub mod kubernetes;
 mod metadata;
 mod offline;
 mod requests;
@@ -35,6 +38,7 @@ use crate::live::containers::{Directory, Sighting};
 use crate::live::priority;
 use bundle::Bundles;
 use endpoint::Endpoint;
+use kubernetes::{Cluster, Kubernetes};
 use requests::{Requests, Wanted, keep_serving};
 use sockets::Protocol;
 use std::path::PathBuf;
@@ -55,6 +59,8 @@ const DISK_PAUSE: Duration = Duration::from_millis(10);
 pub struct EnrichOptions {
     /// Sockets of CRI engines beside the usual ones.
     pub cri: Vec<PathBuf>,
+    /// The API server of the cluster that this machine is in.
+    pub kubernetes: Option<Kubernetes>,
 }
 
 /// The usual and the named sockets of engines that are there: those that can be connected to, and
@@ -68,17 +74,19 @@ pub fn sockets_here() -> (Vec<String>, Vec<String>) {
     (names(open), names(closed))
 }
 
-/// The engines' sockets, before anybody asks.
+/// The engines' sockets and the API server, before anybody asks.
 #[derive(Debug)]
 pub struct Sources {
     engines: Vec<(Endpoint, Protocol)>,
+    kubernetes: Option<Kubernetes>,
 }
 
 impl Sources {
     /// All that are to be looked at.
     pub fn find(options: &EnrichOptions) -> Sources {
         let sockets = sockets::all(&options.cri, |name| std::env::var(name).ok());
-        Sources { engines: sockets.into_iter().map(|(path, of)| (Endpoint::new(path), of)).collect() }
+        let engines = sockets.into_iter().map(|(path, of)| (Endpoint::new(path), of)).collect();
+        Sources { engines, kubernetes: options.kubernetes.clone() }
     }
 
     /// Connects to those that are there now, for a capture that may not do so later.
@@ -95,6 +103,8 @@ pub struct Enrichment {
     store: Arc<Store>,
     disk: Mutex<SyncSender<Note>>,
     engines: Vec<mpsc::Sender<Wanted>>,
+    #[expect(dead_code, reason = "dropping it ends the client")]
+    kubernetes: Option<kubernetes::Running>,
 }
 
 #[derive(Debug)]
@@ -109,11 +119,21 @@ impl Enrichment {
     /// # Errors
     /// When the system gives none.
     pub fn start(sources: Sources) -> std::io::Result<Enrichment> {
-        Self::start_with(Bundles::usual(), sources.engines)
+        Self::start_with(Bundles::usual(), sources.engines, sources.kubernetes.as_ref())
     }
 
-    fn start_with(bundles: Bundles, engines: Vec<(Endpoint, Protocol)>) -> std::io::Result<Enrichment> {
-        let store = Arc::new(Store::default());
+    fn start_with(
+        bundles: Bundles,
+        engines: Vec<(Endpoint, Protocol)>,
+        kubernetes: Option<&Kubernetes>,
+    ) -> std::io::Result<Enrichment> {
+        let cluster = Arc::new(Cluster::default());
+        let store = match kubernetes {
+            Some(_) => Arc::new(Store::of_cluster(cluster.clone())),
+            None => Arc::new(Store::default()),
+        };
+        // First, since it has the longest way.
+        let kubernetes = kubernetes.map(|of| kubernetes::start(of, cluster, store.clone())).transpose()?;
         let (disk, notes) = sync_channel(DISK_QUEUE);
         let of_disk = store.clone();
         // Neither is waited for at the end: both end with their queues, and a reader that hangs
@@ -135,7 +155,7 @@ impl Enrichment {
                 while serving.join_next().await.is_some() {}
             });
         })?;
-        Ok(Enrichment { store, disk: Mutex::new(disk), engines })
+        Ok(Enrichment { store, disk: Mutex::new(disk), engines, kubernetes })
     }
 
     fn note(&self, note: Note) {

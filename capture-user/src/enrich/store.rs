@@ -4,10 +4,11 @@
 //! Invariant: bounded. The oldest container goes when there are too many; what it was is in the
 //! stream by then.
 
+use super::kubernetes::{Cluster, Surroundings};
 use super::metadata::Metadata;
 use capture_engine::state::cgroups::{ContainerKind, short_id};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// Most containers that are kept.
@@ -24,6 +25,8 @@ struct Entry {
     is_told: bool,
     /// It waits among the changed ones.
     is_changed: bool,
+    /// What the last record of it said of the cluster.
+    surroundings: Surroundings,
 }
 
 #[derive(Debug, Default)]
@@ -38,9 +41,16 @@ struct Entries {
 pub(super) struct Store {
     entries: Mutex<Entries>,
     changed: Condvar,
+    /// `None` where nobody asks for one.
+    cluster: Option<Arc<Cluster>>,
 }
 
 impl Store {
+    /// A store of containers that may be in pods of this cluster.
+    pub(super) fn of_cluster(cluster: Arc<Cluster>) -> Store {
+        Store { cluster: Some(cluster), ..Store::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Entries> {
         // A panic elsewhere leaves whole entries.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
@@ -79,6 +89,9 @@ impl Store {
         if id.is_empty() {
             return;
         }
+        if let (Some(cluster), Some(_)) = (&self.cluster, &told.pod) {
+            cluster.pod_seen();
+        }
         let mut entries = self.lock();
         let entry = entries.entry(&id);
         let mut merged = entry.metadata.clone();
@@ -99,14 +112,18 @@ impl Store {
         let mut entries = self.lock();
         loop {
             let entry = entries.entry(id);
-            if entry.metadata.is_named() {
+            let left = until.saturating_duration_since(Instant::now());
+            // Once, at the start, the cluster is waited for, too.
+            let is_opening = self.cluster.as_ref().is_some_and(|cluster| cluster.is_opening());
+            let is_whole = !is_opening || entry.metadata.pod.is_none();
+            if entry.metadata.is_named() && (is_whole || left.is_zero()) {
                 entry.is_asked = true;
                 entry.is_told = true;
-                let metadata = entry.metadata.clone();
+                entry.surroundings = self.around(entry);
+                let (metadata, surroundings) = (entry.metadata.clone(), entry.surroundings.clone());
                 drop(entries);
-                return Some(metadata.to_json(id, false));
+                return Some(json(&metadata, &surroundings, id, false));
             }
-            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 entry.is_asked = true;
                 return None;
@@ -123,11 +140,43 @@ impl Store {
         for id in changed {
             let Some(entry) = entries.by_id.get_mut(&id) else { continue };
             entry.is_changed = false;
-            records.push(entry.metadata.to_json(&id, !entry.is_told));
+            entry.surroundings = self.around(entry);
+            records.push(json(&entry.metadata, &entry.surroundings, &id, !entry.is_told));
             entry.is_told = true;
         }
         records
     }
+
+    /// The cluster changed: containers about which it now tells something else are changed, too.
+    pub(super) fn cluster_changed(&self) {
+        let mut entries = self.lock();
+        let Entries { by_id, changed, .. } = &mut *entries;
+        for (id, entry) in by_id.iter_mut().filter(|(_, e)| e.is_told && !e.is_changed) {
+            if self.around(entry) != entry.surroundings {
+                entry.is_changed = true;
+                changed.push(id.clone());
+            }
+        }
+        // Who waits for the cluster to open looks again.
+        self.changed.notify_all();
+    }
+
+    fn around(&self, entry: &Entry) -> Surroundings {
+        match (&self.cluster, entry.metadata.pod_name()) {
+            (Some(cluster), Some(pod)) => cluster.around(&pod).after(&entry.surroundings),
+            _ => Surroundings::default(),
+        }
+    }
+
+    /// The node of a pod of this machine, where the cluster knows one.
+    pub(super) fn node_of_a_pod(&self) -> Option<String> {
+        let entries = self.lock();
+        entries.by_id.values().find_map(|entry| Some(self.around(entry).node()?.to_owned()))
+    }
+}
+
+fn json(metadata: &Metadata, surroundings: &Surroundings, id: &str, is_late: bool) -> Vec<u8> {
+    metadata.to_json_with(id, is_late, |record| surroundings.add_to(record))
 }
 
 impl Entries {

@@ -58,7 +58,7 @@ fn well_behaved(target: &str, stream: &mut UnixStream) {
 fn start(sockets: &[(&Path, Protocol)]) -> Enrichment {
     let engines =
         sockets.iter().map(|(path, protocol)| (Endpoint::new(path.to_path_buf()), *protocol)).collect();
-    Enrichment::start_with(Bundles::of(&[]), engines).unwrap()
+    Enrichment::start_with(Bundles::of(&[]), engines, None).unwrap()
 }
 
 fn see(enrichment: &Enrichment, id: &str) {
@@ -106,7 +106,7 @@ fn connections_made_ahead_are_used_where_no_more_can_be_made() {
     std::fs::remove_file(&socket).unwrap();
     std::fs::write(&socket, "nobody listens here").unwrap();
     let engines = vec![(endpoint, Protocol::Docker)];
-    let enrichment = Enrichment::start_with(Bundles::of(&[]), engines).unwrap();
+    let enrichment = Enrichment::start_with(Bundles::of(&[]), engines, None).unwrap();
     assert_eq!(record_of(&enrichment, ID)["name"].as_str(), Some("eng-web"));
 }
 
@@ -176,7 +176,7 @@ fn events_name_a_container_before_it_runs() {
 }
 
 /// Bytes changed, cut and doubled at random, but the same in every run.
-fn damage(bytes: &[u8], seed: u64) -> Vec<u8> {
+pub(in crate::enrich) fn damage(bytes: &[u8], seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut random = |end: usize| {
         state ^= state >> 12;
