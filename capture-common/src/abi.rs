@@ -100,6 +100,18 @@ pub mod kind {
     pub const LOSS: u8 = 7;
     /// `signal_deliver`, in the thread that gets the signal: [`SignalFixed`](super::SignalFixed).
     pub const SIGNAL: u8 = 8;
+    /// `io_uring_submit_req`: an operation was taken from a submission queue.
+    /// [`EnterFixed`](super::EnterFixed), [`UringFixed`](super::UringFixed), then sections. Header ids
+    /// are the submitting thread's (for a polled queue those of the thread that made the ring), `nr`
+    /// is the system call that does the same, or [`NR_NONE`](super::NR_NONE).
+    pub const URING_SUBMIT: u8 = 9;
+    /// `io_uring_complete`, or a result that found its queue full:
+    /// [`ExitFixed`](super::ExitFixed), [`UringFixed`](super::UringFixed), then sections. Header ids
+    /// are those of the thread that ran at that moment.
+    pub const URING_COMPLETE: u8 = 10;
+    /// `page_fault_user` or `page_fault_kernel`, in the thread that touched the page:
+    /// [`PageFaultFixed`](super::PageFaultFixed).
+    pub const PAGE_FAULT: u8 = 11;
 }
 
 /// Bits of [`RecordHeader::flags`].
@@ -223,6 +235,45 @@ SignalFixed: 16 {
     /// 0.
     reserved: u32,
 }}
+
+wire_struct! {
+/// Second fixed part of URING_SUBMIT and URING_COMPLETE records; the first has the arguments of the
+/// system call that does the same, read from the kernel's request.
+UringFixed: 56 {
+    /// Address of the `io_kiocb`: what a submission and its completions have in common; 0 for a
+    /// completion that the kernel reports without (more results of one operation).
+    request: u64,
+    /// Address of the `io_ring_ctx`.
+    ring: u64,
+    /// The caller's mark of the operation.
+    user_data: u64,
+    /// Submission: `io_kiocb.flags`, whose low bits are the IOSQE_ ones. Completion: `cqe.flags`.
+    flags: u64,
+    /// Position in the file that a read or write names; all ones for the file's own, 0 elsewhere.
+    offset: u64,
+    /// Slot of the ring's own table, as [`crate::uring::SLOT_WORD`] says; 0 for an fd.
+    slot: u64,
+    /// IORING_OP_ number; [`URING_OP_NONE`] where the request is not known.
+    opcode: u32,
+    /// Submission: the fd (or the slot of the ring's own table) that the caller gave.
+    fd: u32,
+}}
+
+wire_struct! {
+/// Fixed part of a PAGE_FAULT record.
+PageFaultFixed: 24 {
+    /// Address that was touched.
+    address: u64,
+    /// Instruction that touched it.
+    ip: u64,
+    /// The processor's error code (x86: bit 0 protection, 1 write, 2 user, 3 reserved bit, 4 fetch).
+    error: u32,
+    /// 0.
+    reserved: u32,
+}}
+
+/// `UringFixed::opcode` of a completion without its request.
+pub const URING_OP_NONE: u32 = u32::MAX;
 
 wire_struct! {
 /// Fixed part of a LOSS record: what this lane lost since its last written record.

@@ -64,6 +64,32 @@ const NAMES: &[&str] = &[
     "mseal", "setxattrat", "getxattrat", "listxattrat", "removexattrat", "open_tree_attr",
 ];
 
+/// Calls behind socketcall(2), by its first argument; the rest of their arguments are in the
+/// array that its second one points to. Records number them from [`crate::plan::SOCKETCALL_ROWS`] on.
+pub const SOCKETCALLS: &[&str] = &[
+    "",
+    "socket",
+    "bind",
+    "connect",
+    "listen",
+    "accept",
+    "getsockname",
+    "getpeername",
+    "socketpair",
+    "send",
+    "recv",
+    "sendto",
+    "recvfrom",
+    "shutdown",
+    "setsockopt",
+    "getsockopt",
+    "sendmsg",
+    "recvmsg",
+    "accept4",
+    "recvmmsg",
+    "sendmmsg",
+];
+
 /// Name of ia32 call `nr`.
 pub fn name(nr: u16) -> Option<&'static str> {
     NAMES.get(usize::from(nr)).copied().filter(|n| !n.is_empty())

@@ -145,6 +145,23 @@ macro_rules! kernel_offsets {
             CG_KN: "cgroup" ["kn"] optional;
             KN_ID: "kernfs_node" ["id"] optional;
             BPRM_FILENAME: "linux_binprm" ["filename"] required;
+            K_CMD: "io_kiocb" ["cmd"] optional;
+            K_FILE: "io_kiocb" ["file", "cmd.file"] optional;
+            K_OPCODE: "io_kiocb" ["opcode"] optional;
+            K_FLAGS: "io_kiocb" ["flags"] optional;
+            K_USER_DATA: "io_kiocb" ["cqe.user_data"] optional;
+            K_FD: "io_kiocb" ["cqe.fd"] optional;
+            K_CTX: "io_kiocb" ["ctx"] optional;
+            K_ASYNC: "io_kiocb" ["async_data"] optional;
+            KC_FLAGS: "io_ring_ctx" ["flags"] optional;
+            KC_SQ_DATA: "io_ring_ctx" ["sq_data"] optional;
+            SQ_TGID: "io_sq_data" ["task_tgid"] optional;
+            CQE_USER_DATA: "io_uring_cqe" ["user_data"] optional;
+            CQE_RES: "io_uring_cqe" ["res"] optional;
+            CQE_FLAGS: "io_uring_cqe" ["flags"] optional;
+            KM_ADDR: "io_async_msghdr" ["addr"] optional;
+            FN_NAME: "filename" ["name"] optional;
+            FN_UPTR: "filename" ["uptr"] optional;
         }
     };
 }

@@ -16,6 +16,7 @@ pub mod kernel_offsets;
 pub mod native;
 pub mod plan;
 pub mod syscall_table;
+pub mod uring;
 
 #[rustfmt::skip]
 #[allow(unreachable_pub, reason = "re-exported by name")]

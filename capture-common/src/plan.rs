@@ -77,9 +77,18 @@ pub mod special {
     pub const SOCKPAIR: u8 = 8;
     /// FDPATH of the returned fd.
     pub const FDPATH: u8 = 9;
+    /// socketcall(2) of an ia32 caller: the record becomes that of the call behind it
+    /// ([`SOCKETCALL_ROWS`](super::SOCKETCALL_ROWS)), arguments too, and is filled by that one's row.
+    pub const SOCKETCALL: u8 = 10;
+    /// The old mmap of ia32: the arguments become those in the struct that the first one points to.
+    pub const OLD_MMAP: u8 = 11;
     /// Number of values.
-    pub const COUNT: u8 = 10;
+    pub const COUNT: u8 = 12;
 }
+
+/// Number, in ia32 records, of the first call behind socketcall(2): 480 plus what its first argument
+/// says. The ia32 table has no such numbers yet, and ends before they could meet those of these rows.
+pub const SOCKETCALL_ROWS: u16 = 480;
 
 /// Slot of the path collector in the probe's tail-call table, behind those of [`special`].
 pub const TAIL_PATHS: u8 = 12;

@@ -23,11 +23,11 @@ macro_rules! settings {
     };
 }
 settings! {
-    /// Offsets of call number and arguments in pt_regs, native and ia32.
-    R_NR = 0; R_A0 = 0; R_A1 = 0; R_A2 = 0; R_A3 = 0; R_A4 = 0; R_A5 = 0;
+    /// Offsets of call number, instruction pointer and arguments in pt_regs, native and ia32.
+    R_NR = 0; R_IP = 0; R_A0 = 0; R_A1 = 0; R_A2 = 0; R_A3 = 0; R_A4 = 0; R_A5 = 0;
     R_C0 = 0; R_C1 = 0; R_C2 = 0; R_C3 = 0; R_C4 = 0; R_C5 = 0;
     /// Not 0: the kernel has bpf_rdonly_cast, and these are the BTF ids to cast to.
-    CAST = 0; ID_TASK = 0; ID_FILE = 0; ID_SIGINFO = 0; ID_SOCKET = 0; ID_UNIX_SOCK = 0; ID_INET_SOCK = 0; ID_MOUNT = 0;
+    CAST = 0; ID_TASK = 0; ID_FILE = 0; ID_SIGINFO = 0; ID_SOCKET = 0; ID_UNIX_SOCK = 0; ID_INET_SOCK = 0; ID_MOUNT = 0; ID_KIOCB = 0;
     ID_WORD = 0;
     /// `sizeof(struct inode)`: overlayfs keeps its upper dentry right behind.
     INODE_SIZE = 0;
@@ -50,6 +50,8 @@ settings! {
     ONLY_TREE = 0;
     /// This capture's process, which makes the command that is watched; 0: none is.
     TREE_MAKER = 0;
+    /// Not 0: io_uring_complete has the result as a pointer to a `struct io_uring_cqe`; 0: as numbers.
+    URING_CQE = 0;
     /// log2 of the page size minus 10: pages to kB.
     PAGE_KB_SHIFT = 2;
 }

@@ -26,19 +26,19 @@ pub(crate) fn arg_of(record: Record, args_at: usize, n: u64) -> u64 {
 }
 
 /// One action, unpacked from its 8 bytes.
-struct Action {
-    op: u8,
-    arg: u64,
+pub(crate) struct Action {
+    pub(crate) op: u8,
+    pub(crate) arg: u64,
     from: u8,
     len_arg: u64,
     cap: u64,
     scale: u64,
-    when: u8,
+    pub(crate) when: u8,
 }
 
 impl Action {
     #[inline(always)]
-    fn load(at: u64, index: usize) -> Self {
+    pub(crate) fn load(at: u64, index: usize) -> Self {
         let word = ld8(at, index as u64 * 8);
         Self {
             op: word as u8,
@@ -102,7 +102,7 @@ pub(crate) fn put_str(record: Record, arg: u64, pointer: u64, cap: u64) {
 
 /// BYTES, RAW, SOCKADDR: user memory of a length known from the call.
 #[inline(always)]
-fn put_memory(record: Record, action: &Action, pointer: u64, args_at: usize, ret: u64) {
+pub(crate) fn put_memory(record: Record, action: &Action, pointer: u64, args_at: usize, ret: u64) {
     let mut len = match action.from {
         len_from::FIXED => action.cap,
         len_from::RET => ret,

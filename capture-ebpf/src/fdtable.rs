@@ -44,9 +44,14 @@ pub(crate) fn encode_dev(dev: u32) -> u32 {
 #[inline(always)]
 pub(crate) fn put_fdinfo(record: Record, task: u64, arg: u64, fd: u32) {
     let file = file_of(task, fd);
-    if file == 0 {
-        return;
+    if file != 0 {
+        put_fdinfo_of(record, file, arg, fd);
     }
+}
+
+/// The same of a file.
+#[inline(always)]
+pub(crate) fn put_fdinfo_of(record: Record, file: u64, arg: u64, fd: u32) {
     let Some(at) = record.section() else { return };
     let out = body(at);
     let inode = k8(file, ro!(F_INODE));

@@ -14,7 +14,9 @@
 
 mod config;
 mod copy;
+mod faults;
 mod fdtable;
+mod ia32;
 mod log;
 mod lost;
 mod maps;
@@ -27,6 +29,7 @@ mod special;
 mod syscalls;
 mod task;
 mod tree;
+mod uring;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo) -> ! {

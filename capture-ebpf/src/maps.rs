@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, PerCpuArray, ProgramArray},
 };
-use capture_common::{abi, plan};
+use capture_common::{abi, plan, uring};
 
 /// Ring bytes the object is built for; the loader patches the map's value size to what it wants.
 pub(crate) const RING_LEN: usize = 1 << 20;
@@ -44,6 +44,18 @@ pub(crate) static ENTER_TAILS: ProgramArray = ProgramArray::with_max_entries(16,
 /// Special collectors of sys_exit, by `plan::special`.
 #[map]
 pub(crate) static EXIT_TAILS: ProgramArray = ProgramArray::with_max_entries(16, 0);
+
+/// What io_uring operations are as calls, by operation number.
+#[map]
+pub(crate) static URING: Array<uring::UringRow> = Array::with_max_entries(uring::ROWS_MAX as u32, 0);
+
+/// Special collectors of io_uring submissions, by `plan::special`.
+#[map]
+pub(crate) static SUBMIT_TAILS: ProgramArray = ProgramArray::with_max_entries(16, 0);
+
+/// Special collectors of io_uring completions, by `plan::special`.
+#[map]
+pub(crate) static DONE_TAILS: ProgramArray = ProgramArray::with_max_entries(16, 0);
 
 /// Working memory too large for the stack, one per lane level.
 #[repr(C)]

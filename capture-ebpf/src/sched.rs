@@ -23,21 +23,27 @@ const REAPER_STEPS: usize = 16;
 /// Begins a record about `task`, unless that belongs to capture itself or to no process of the
 /// watched tree; `other` is a second process that makes it one of the tree's.
 #[inline(always)]
-fn begin(kind: u8, task: u64, stateful: bool, other: Option<u32>) -> Option<Record> {
+pub(crate) fn begin(kind: u8, task: u64, stateful: bool, other: Option<u32>) -> Option<Record> {
+    let ids = (ld4(task, ro!(T_TGID)) as u64) << 32 | ld4(task, ro!(T_PID)) as u64;
+    begin_as(ids, ring::what(kind, 0, 0), stateful, other)
+}
+
+/// The same by ids (`pid << 32 | tid`), for records of any kind.
+#[inline(always)]
+pub(crate) fn begin_as(ids: u64, what: u64, stateful: bool, other: Option<u32>) -> Option<Record> {
     let lanes = lanes()?;
-    let pid = ld4(task, ro!(T_TGID));
+    let pid = (ids >> 32) as u32;
     if pid as u64 == ro!(SELF_TGID) && ro!(SELF_TGID) != 0 {
         head!(lanes.level0, self_excluded += 1);
         return None;
     }
     if ro!(ONLY_TREE) != 0 && !other.is_some_and(tree::has) {
         let member = tree::member(lanes.level0, pid)?;
-        if !tree::is_recorded(member, kind == kind::EXEC) {
+        if !tree::is_recorded(member, what as u8 == kind::EXEC) {
             return None;
         }
     }
-    let ids = (pid as u64) << 32 | ld4(task, ro!(T_PID)) as u64;
-    ring::begin(lanes, Class { stateful, enter: false }, ring::what(kind, 0, 0), ids)
+    ring::begin(lanes, Class { stateful, enter: false }, what, ids)
 }
 
 /// A word of the lane head for `plain`.

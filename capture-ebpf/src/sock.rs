@@ -24,9 +24,14 @@ const SUN_PATH_MAX: u64 = 108;
 #[inline(always)]
 pub(crate) fn put_sock(record: Record, task: u64, arg: u64, fd: u32) {
     let file = file_of(task, fd);
-    if file == 0 {
-        return;
+    if file != 0 {
+        put_sock_of(record, file, arg, fd);
     }
+}
+
+/// The same of a file; nothing when it is no socket.
+#[inline(always)]
+pub(crate) fn put_sock_of(record: Record, file: u64, arg: u64, fd: u32) {
     let inode = k8(file, ro!(F_INODE));
     if k2(inode, ro!(I_MODE)) & S_IFMT != S_IFSOCK {
         return;

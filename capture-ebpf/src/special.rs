@@ -45,8 +45,11 @@ macro_rules! collector {
     };
 }
 
+pub(crate) use collector;
+
+/// The record that the program before this one began.
 #[inline(always)]
-fn resume(task: u64) -> Option<Record> {
+pub(crate) fn resume(task: u64) -> Option<Record> {
     let lanes = ring::lanes()?;
     let slot = offset_of!(LaneHead, scratch);
     // SAFETY: a word of the lane head.
@@ -174,8 +177,20 @@ fn moved(record: Record, total: u64) -> u64 {
     }
 }
 
+/// Which payload of a vector is copied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// None: at an enter.
+    None,
+    /// What moved, at an exit.
+    Moved,
+    /// All, at the submission of an operation that sends it.
+    All,
+}
+
+/// IOV_INFO and IOV of the vector at argument 1.
 #[inline(always)]
-fn iov(record: Record, args_at: usize, exit: bool) {
+pub(crate) fn iov(record: Record, args_at: usize, payload: Payload) {
     let Some(scratch) = SCRATCH.get_ptr_mut(record.level) else { return };
     let compat = is_compat(record);
     let count = arg_of(record, args_at, 2);
@@ -187,18 +202,20 @@ fn iov(record: Record, args_at: usize, exit: bool) {
     st4(out, offset_of!(IovInfo, count), count as u32);
     st4(out, offset_of!(IovInfo, counted), get(scratch, 1) as u32);
     record.end_section(at, tag::IOV_INFO, 1, 0, IovInfo::LEN_BYTES as u64);
-    if exit {
-        put_iov(record, scratch, compat, 1, moved(record, total));
+    match payload {
+        Payload::None => {}
+        Payload::Moved => put_iov(record, scratch, compat, 1, moved(record, total)),
+        Payload::All => put_iov(record, scratch, compat, 1, total),
     }
 }
 
 collector!("tp_btf/sys_enter", enter_iov, |_ctx, record, _task| {
-    iov(record, crate::copy::ENTER_ARGS, false);
+    iov(record, crate::copy::ENTER_ARGS, Payload::None);
     record.publish_sections();
 });
 
 collector!("tp_btf/sys_exit", exit_iov, |_ctx, record, _task| {
-    iov(record, EXIT_ARGS, true);
+    iov(record, EXIT_ARGS, Payload::Moved);
     record.publish_sections();
 });
 
@@ -257,9 +274,9 @@ fn load_msg(scratch: *mut Scratch, compat: bool, pointer: u64, many: bool) -> Op
     })
 }
 
-/// One group: MSG, SOCKADDR, and at exit IOV and CMSG. `done`: bytes that moved; `None`: at enter.
+/// One group: MSG, SOCKADDR, and with a payload IOV and CMSG.
 #[inline(always)]
-fn put_msg(record: Record, pointer: u64, index: u64, many: bool, exit: bool) {
+pub(crate) fn put_msg(record: Record, pointer: u64, index: u64, many: bool, payload: Payload) {
     let Some(scratch) = SCRATCH.get_ptr_mut(record.level) else { return };
     let compat = is_compat(record);
     let Some(msg) = load_msg(scratch, compat, pointer, many) else { return };
@@ -267,7 +284,7 @@ fn put_msg(record: Record, pointer: u64, index: u64, many: bool, exit: bool) {
     let total = get(scratch, 0);
     let len = if many {
         msg.len
-    } else if exit {
+    } else if payload == Payload::Moved {
         moved(record, total)
     } else {
         total
@@ -287,11 +304,16 @@ fn put_msg(record: Record, pointer: u64, index: u64, many: bool, exit: bool) {
         let n = if msg.name_len > SOCKADDR_MAX as u64 { SOCKADDR_MAX as u64 } else { msg.name_len };
         put_user(record, tag::SOCKADDR, 1, msg.name, n, 0);
     }
-    if !exit {
+    if payload == Payload::None {
         return;
     }
     put_iov(record, scratch, compat, 1, len);
-    if receives(record) && msg.control != 0 && msg.control_len != 0 && ret_of(record) >= 0 {
+    if payload == Payload::Moved
+        && receives(record)
+        && msg.control != 0
+        && msg.control_len != 0
+        && ret_of(record) >= 0
+    {
         let (n, flags) = if msg.control_len > RAW_MAX as u64 {
             (RAW_MAX as u64, section_flag::TRUNCATED)
         } else {
@@ -302,12 +324,12 @@ fn put_msg(record: Record, pointer: u64, index: u64, many: bool, exit: bool) {
 }
 
 collector!("tp_btf/sys_enter", enter_msg, |_ctx, record, _task| {
-    put_msg(record, arg_of(record, crate::copy::ENTER_ARGS, 1), 0, false, false);
+    put_msg(record, arg_of(record, crate::copy::ENTER_ARGS, 1), 0, false, Payload::None);
     record.publish_sections();
 });
 
 collector!("tp_btf/sys_exit", exit_msg, |_ctx, record, _task| {
-    put_msg(record, arg_of(record, EXIT_ARGS, 1), 0, false, true);
+    put_msg(record, arg_of(record, EXIT_ARGS, 1), 0, false, Payload::Moved);
     record.publish_sections();
 });
 
@@ -317,7 +339,7 @@ collector!("tp_btf/sys_exit", exit_mmsg, |ctx, record, _task| {
     let ret = ret_of(record);
     if ret > 0 && index < ret as u64 && index < MMSG_MAX as u64 {
         let size = if is_compat(record) { 32 } else { 64 };
-        put_msg(record, arg_of(record, EXIT_ARGS, 1).wrapping_add(index * size), index, true, true);
+        put_msg(record, arg_of(record, EXIT_ARGS, 1).wrapping_add(index * size), index, true, Payload::Moved);
         head!(record.lane, step = index + 1);
         tail(ctx, special::MMSG as u32);
     }
@@ -447,7 +469,7 @@ collector!("tp_btf/sys_exit", exit_fdpath, |_ctx, record, task| {
 
 /// RAW with the two fds that the call stored at argument `arg`; the first of them.
 #[inline(always)]
-fn put_pair(record: Record, arg: u64) -> Option<u32> {
+pub(crate) fn put_pair(record: Record, arg: u64) -> Option<u32> {
     if ret_of(record) < 0 {
         return None;
     }

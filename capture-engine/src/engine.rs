@@ -4,12 +4,13 @@
 //! bookkeeping (pairing, latency, fd, error); the parser of the event type. No allocation is made
 //! for an event that changes no state.
 
+use crate::aside::{self, Aside};
 use crate::event_kinds::EventKind;
 use crate::parsers::{self, Ctx};
 use crate::services::PortNames;
 use crate::state::fd_table::CANCELLED_KEY;
 use crate::state::machine::{Counters, Machine};
-use crate::state::thread::Thread;
+use crate::state::thread::{Entered, Thread};
 use crate::state::thread_table::ThreadSlot;
 use crate::state::{Text, empty_text};
 use crate::view::EventView;
@@ -90,6 +91,8 @@ pub struct Applied {
     pub first_ts_ns: u64,
     /// For context switches: how long the thread ran, ns; 0 where that is not known, and elsewhere.
     pub slice_ns: u64,
+    /// Whether the event stands for an operation of io_uring, which is no call of the thread's.
+    pub is_io_uring: bool,
     /// Whether the event gave its fd a name or changed it.
     pub fd_renamed: bool,
     /// Time of the visible event before this one, of whatever thread, ns; 0 where there was none.
@@ -116,6 +119,7 @@ impl Applied {
         prev_shown_ts_ns: 0,
         slice_ns: 0,
         fd_renamed: false,
+        is_io_uring: false,
     };
 
     /// Of an event that never happened, about an fd of a thread: how a filter is asked about something
@@ -146,6 +150,10 @@ pub struct Engine {
     deferred: Deferred,
     num: u64,
     last_thread: Option<ThreadSlot>,
+    /// The call that a thread is in while events of its io_uring operation are applied.
+    aside: Option<Aside>,
+    /// Memory that the last such call left.
+    spare: Option<Box<Entered>>,
     last_ts_ns: u64,
     first_ts_ns: Option<u64>,
     /// Time of the last visible event.
@@ -165,6 +173,8 @@ impl Engine {
             deferred: Deferred::default(),
             num: 0,
             last_thread: None,
+            aside: None,
+            spare: None,
             last_ts_ns: 0,
             first_ts_ns: None,
             shown_ts_ns: 0,
@@ -182,6 +192,7 @@ impl Engine {
         self.machine.load(snapshot, self.options.max_fds_per_process);
         self.deferred = Deferred::default();
         self.last_thread = None;
+        self.aside = None;
     }
 
     /// The state after the last event (its removals not done yet).
@@ -232,8 +243,12 @@ impl Engine {
 
     fn step(&mut self, raw: &RawEvent<'_>) {
         self.settle();
+        if self.aside.is_some() {
+            self.follow_aside(raw);
+        }
         self.num += u64::from(!raw.is_uncounted());
-        self.applied = Applied::NOTHING;
+        let is_io_uring = self.aside.is_some();
+        self.applied = Applied { is_io_uring, ..Applied::NOTHING };
         let applied = &mut self.applied;
         applied.num = self.num;
         applied.visible = !raw.is_state_only();
@@ -263,8 +278,14 @@ impl Engine {
             && let Some(thread) = self.machine.threads.at_mut(slot)
         {
             applied.prev_ts_ns = thread.last_event_ts_ns;
-            if kind.is_booked() && !kind.is_iterated() {
+            if raw.code == code::ASYNCEVENT_E {
+                self.aside = Aside::begin(raw, thread, &mut self.spare);
+                applied.is_io_uring = raw.text(1).is_some_and(|name| name.starts_with(aside::NOTES));
+            } else if kind.is_booked() && !kind.is_iterated() {
                 book(thread, raw, kind, applied, &mut self.machine.counters);
+                if let Some(aside) = self.aside.as_ref().filter(|_| raw.code.is_enter()) {
+                    thread.enter_ts_ns = aside.began_ts_ns(raw.ts_ns);
+                }
             } else if kind.is_switch() {
                 // No call of the thread's: it has the latency of its last one.
                 applied.latency_ns = thread.latency_ns;
@@ -303,6 +324,17 @@ impl Engine {
         let pid = thread.pid;
         if self.machine.distrust.concerns(pid, raw.ts_ns) {
             self.deferred.distrusted = Some(pid);
+        }
+    }
+
+    /// Keeps the call that was set aside for as long as the events of the operation come.
+    #[cold]
+    fn follow_aside(&mut self, raw: &RawEvent<'_>) {
+        let Some(mut aside) = self.aside.take() else { return };
+        if !aside.is_over() && aside.take(raw) {
+            self.aside = Some(aside);
+        } else if let Some(thread) = self.machine.threads.get_mut(aside.tid) {
+            self.spare = aside.end(thread);
         }
     }
 

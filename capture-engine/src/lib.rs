@@ -24,6 +24,7 @@
 //! machine it runs on.
 #![forbid(unsafe_code)]
 
+mod aside;
 pub mod catalogue;
 pub mod engine;
 pub mod event_filter;

@@ -56,6 +56,16 @@ pub struct Sections<'a> {
 }
 
 impl<'a> Sections<'a> {
+    /// Views `bytes` as sections.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// What is left to walk, as it was recorded.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.rest
+    }
+
     /// The first section with this tag and argument.
     pub fn find(mut self, tag: u8, arg: u8) -> Option<Section<'a>> {
         Iterator::find(&mut self, |s| s.header.tag == tag && s.header.arg == arg)

@@ -50,10 +50,16 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("sendfile64", P.both(raw(2, 8))),
     ("copy_file_range", P.both(raw(1, 8)).both(raw(3, 8))),
     // Files by path.
-    ("open", S.both(path(0)).on_exit(FILE_OF_RET)),
-    ("creat", S.both(path(0)).on_exit(FILE_OF_RET)),
-    ("openat", S.both(path(1)).on_exit(FILE_OF_RET)),
-    ("openat2", S.both(path(1)).both(raw_by(2, len_from::ARG, 3, 24)).on_exit(FILE_OF_RET)),
+    ("open", S.both(path(0)).on_exit(FILE_OF_RET).special(special::NONE, special::FDPATH)),
+    ("creat", S.both(path(0)).on_exit(FILE_OF_RET).special(special::NONE, special::FDPATH)),
+    ("openat", S.both(path(1)).on_exit(FILE_OF_RET).special(special::NONE, special::FDPATH)),
+    (
+        "openat2",
+        S.both(path(1))
+            .both(raw_by(2, len_from::ARG, 3, 24))
+            .on_exit(FILE_OF_RET)
+            .special(special::NONE, special::FDPATH),
+    ),
     ("open_by_handle_at", S.on_exit(FILE_OF_RET).special(special::NONE, special::FDPATH)),
     ("memfd_create", S.on_exit(path(0)).on_exit(FILE_OF_RET)),
     ("stat", P.on_exit(path(0))),
@@ -140,7 +146,7 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("shutdown", S),
     ("setsockopt", P.on_exit(raw_by(3, len_from::ARG, 4, 256))),
     ("getsockopt", P.on_exit(raw_by(3, len_from::PTR, 4, 256).ok()).on_exit(raw(4, 4))),
-    ("socketcall", S.both(raw(1, 24))),
+    ("socketcall", S.special(special::SOCKETCALL, special::SOCKETCALL)),
     // Memory.
     ("mmap", P.on_exit(MM)),
     ("mmap2", P.on_exit(MM)),
@@ -215,6 +221,9 @@ pub fn row(name: &str) -> PlanRow {
 pub fn compat_row(name: &str) -> PlanRow {
     let mut row = row(name);
     row.flags |= row_flag::COMPAT32;
+    if name == "mmap" {
+        row = row.special(special::OLD_MMAP, special::OLD_MMAP);
+    }
     for (_, arg, cap) in COMPAT_CAPS.iter().filter(|(n, ..)| *n == name) {
         for a in row.enter.iter_mut().chain(&mut row.exit) {
             if a.op == op::RAW && a.arg == *arg {

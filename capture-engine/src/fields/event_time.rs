@@ -41,6 +41,8 @@ pub(super) static FIELDS: &[Field] = &[
         |c| Some(Value::Bool(is_async(c.view)))),
     value("evt.asynctype", Str, "kind of an event that the recorder put into the stream", "evt.asynctype=capture.loss",
         |c| if is_async(c.view) { Some(Value::Str(c.view.raw.text(1)?)) } else { None }),
+    value("evt.is_io_uring", Bool, "whether the event is of an io_uring operation: a note of it, or the call that does the same", "evt.is_io_uring=true and evt.type=openat",
+        |c| Some(Value::Bool(c.view.applied.is_io_uring))),
     value("evt.hostname", Str, "name of the recorded machine", "evt.hostname=web-1",
         |c| Some(Value::Str(&c.view.machine.info.hostname))),
     gone("evt.pluginname", Str, "name of the plugin that made the event; without plugins there is no value", "-p '%evt.pluginname'"),

@@ -264,6 +264,19 @@ pub struct RawArgs {
     #[arg(long, help_heading = LIVE)]
     pub switches: bool,
 
+    /// Also record page faults
+    #[arg(long, help_heading = LIVE)]
+    pub page_faults: bool,
+
+    /// Read paths at the enter of a call and again at its exit, and note those that another thread has
+    /// changed meanwhile
+    #[arg(long, help_heading = LIVE)]
+    pub check_paths: bool,
+
+    /// Leave out what programs do by io_uring, without calls
+    #[arg(long, help_heading = LIVE)]
+    pub no_io_uring: bool,
+
     /// Record only this process and its children, those that it has already, too, and end when it
     /// ends
     #[arg(long, value_name = "PID", help_heading = LIVE, conflicts_with = "command")]

@@ -87,6 +87,12 @@ pub struct LivePlan {
     pub snaplen: Option<u32>,
     /// Whether enter events are recorded.
     pub enter: bool,
+    /// Whether page faults are recorded.
+    pub page_faults: bool,
+    /// Whether paths are read twice and compared.
+    pub check_paths: bool,
+    /// Whether io_uring operations are recorded.
+    pub io_uring: bool,
     /// Whether context switches are recorded.
     pub switches: bool,
     /// Bytes of the ring of each CPU.
@@ -123,13 +129,18 @@ impl LivePlan {
     pub fn source_options(&self, wanted_snaplen: Option<u32>) -> SourceOptions {
         let mut parts = Part::RECORDING.to_vec();
         parts.retain(|part| self.enter || *part != Part::Enter);
+        parts.retain(|part| self.io_uring || !part.is_uring());
         parts.extend(self.switches.then_some(Part::Switch));
+        if self.page_faults {
+            parts.extend([Part::FaultUser, Part::FaultKernel]);
+        }
         let probe = ProbeOptions {
             snaplen: self.snaplen.or(wanted_snaplen).unwrap_or(SNAPLEN_DEFAULT),
             ring_bytes: self.ring_bytes,
             exclude_self: !self.include_self,
             only_tree: self.watch.is_some(),
             parts,
+            strings_twice: self.check_paths,
             object: self.probe.clone(),
             log: self.probe_log,
         };
@@ -278,6 +289,9 @@ fn live_plan(args: &RawArgs, stop: &StopFlag) -> Result<LivePlan, CliError> {
         snaplen: snaplen.transpose()?,
         enter: !args.no_enter,
         switches: args.switches,
+        page_faults: args.page_faults,
+        check_paths: args.check_paths,
+        io_uring: !args.no_io_uring,
         ring_bytes: ring_mib.transpose()?.map(|mib| mib << 20),
         drain_pause: args.drain_pause.map(Duration::from_millis),
         probe_log: args.probe_log,
@@ -405,6 +419,9 @@ fn refuse_live_options(args: &RawArgs) -> Result<(), CliError> {
     let given = [
         (args.no_enter, "--no-enter"),
         (args.switches, "--switches"),
+        (args.check_paths, "--check-paths"),
+        (args.page_faults, "--page-faults"),
+        (args.no_io_uring, "--no-io-uring"),
         (args.buffer.is_some(), "--buffer"),
         (args.drain_pause.is_some(), "--drain-pause"),
         (args.probe_log, "--probe-log"),

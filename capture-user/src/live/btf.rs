@@ -152,6 +152,14 @@ impl<'a> Btf<'a> {
         self.id_of(kind::TYPEDEF, name)
     }
 
+    /// Number of arguments of a tracepoint, the data of whoever listens not counted; `None` where the
+    /// kernel has no such one.
+    pub(crate) fn tracepoint_args(&self, name: &str) -> Option<u32> {
+        let pointer = self.get(self.typedef_id(&format!("btf_trace_{name}"))?)?.size_or_type;
+        let function = self.get(self.get(self.bare(pointer)?)?.size_or_type)?;
+        (function.kind == kind::FUNC_PROTO).then(|| function.count.saturating_sub(1))
+    }
+
     /// Size of a structure in bytes.
     pub(crate) fn size_bytes(&self, id: u32) -> Option<u32> {
         self.get(id).filter(|t| t.kind == kind::STRUCT).map(|t| t.size_or_type)

@@ -164,7 +164,7 @@ impl Collector {
         let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
         let log = if options.probe.log { Some(ProbeLog::open(&mut probe)?) } else { None };
         let clock = WallClock::start()?;
-        for part in options.probe.all_parts() {
+        for part in probe.loaded() {
             probe.attach(part)?;
         }
         Ok(Self {

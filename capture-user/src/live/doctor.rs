@@ -86,6 +86,10 @@ const OPTIONAL_TRACEPOINTS: &[(&str, &str)] = &[
     ("signal_deliver", "delivered signals"),
     ("sched_switch", "--switches"),
     ("sched_process_free", "--pid"),
+    ("page_fault_user", "--page-faults"),
+    ("page_fault_kernel", "--page-faults"),
+    ("io_uring_submit_req", "io_uring operations"),
+    ("io_uring_complete", "io_uring operations"),
 ];
 
 /// Capabilities that live capture makes use of, by number: name and what for.

@@ -1,74 +1,23 @@
 //! Loads the probe: resolves, patches, creates the maps, fills the plan, loads and attaches the
 //! programs. Knows nothing of records.
 
-use super::{btf::Btf, cpus::Cpus, error::LiveError, features, object, offsets, rights, tree::Tree};
+use super::{
+    btf::Btf,
+    cpus::Cpus,
+    error::LiveError,
+    features, object, offsets,
+    parts::{COLLECTORS, Part},
+    rights,
+    tree::Tree,
+    uring::UringRows,
+};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, PerCpuArray, ProgramArray},
     programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLinkId},
 };
-use capture_common::{abi, ia32, plan, syscall_table};
+use capture_common::{abi, ia32, plan, syscall_table, uring::UringRow};
 use std::{collections::BTreeMap, io, os::fd::AsFd, path::PathBuf};
-
-/// A program of the probe that is attached by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// Enter records.
-    Enter,
-    /// Exit records.
-    Exit,
-    /// Exec records.
-    Exec,
-    /// Fork records.
-    Fork,
-    /// Thread exit records.
-    ProcExit,
-    /// Records of delivered signals.
-    Signal,
-    /// Context switch records.
-    Switch,
-    /// No records: takes ended processes out of the watched tree.
-    Free,
-    /// An exit program with nothing in it: the floor of benchmarks.
-    Empty,
-}
-
-impl Part {
-    /// What a capture records with, in the order of attaching. Context switches come on demand.
-    pub const RECORDING: [Part; 6] =
-        [Part::Exec, Part::Fork, Part::ProcExit, Part::Signal, Part::Exit, Part::Enter];
-
-    /// Name in the object and tracepoint.
-    fn names(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Enter => ("capture_enter", "sys_enter"),
-            Self::Exit => ("capture_exit", "sys_exit"),
-            Self::Exec => ("capture_exec", "sched_process_exec"),
-            Self::Fork => ("capture_fork", "sched_process_fork"),
-            Self::ProcExit => ("capture_proc_exit", "sched_process_exit"),
-            Self::Signal => ("capture_signal", "signal_deliver"),
-            Self::Switch => ("capture_switch", "sched_switch"),
-            Self::Free => ("capture_free", "sched_process_free"),
-            Self::Empty => ("capture_empty", "sys_exit"),
-        }
-    }
-}
-
-/// Special collectors: table, slot, program, tracepoint.
-const COLLECTORS: &[(&str, u8, &str, &str)] = &[
-    ("ENTER_TAILS", plan::special::IOV, "enter_iov", "sys_enter"),
-    ("ENTER_TAILS", plan::special::MSG, "enter_msg", "sys_enter"),
-    ("EXIT_TAILS", plan::special::IOV, "exit_iov", "sys_exit"),
-    ("EXIT_TAILS", plan::special::MSG, "exit_msg", "sys_exit"),
-    ("EXIT_TAILS", plan::special::MMSG, "exit_mmsg", "sys_exit"),
-    ("EXIT_TAILS", plan::special::TASK, "exit_task", "sys_exit"),
-    ("EXIT_TAILS", plan::special::EXEC, "exit_exec", "sys_exit"),
-    ("EXIT_TAILS", plan::special::EXECAT, "exit_execat", "sys_exit"),
-    ("EXIT_TAILS", plan::special::PIPE, "exit_pipe", "sys_exit"),
-    ("EXIT_TAILS", plan::special::SOCKPAIR, "exit_sockpair", "sys_exit"),
-    ("EXIT_TAILS", plan::special::FDPATH, "exit_fdpath", "sys_exit"),
-    ("EXIT_TAILS", plan::TAIL_PATHS, "exit_paths", "sys_exit"),
-];
 
 /// The calls of this machine's kernel.
 #[cfg(target_arch = "x86_64")]
@@ -97,6 +46,8 @@ pub struct ProbeOptions {
     pub only_tree: bool,
     /// Programs to load; attached by [`Probe::attach`].
     pub parts: Vec<Part>,
+    /// Read the strings of a call at its enter, too.
+    pub strings_twice: bool,
     /// Another object than the built-in one (a debug build for `log`).
     pub object: Option<PathBuf>,
     /// Print the messages of a debug build of the probe on stderr.
@@ -112,6 +63,7 @@ impl Default for ProbeOptions {
             exclude_self: true,
             only_tree: false,
             parts,
+            strings_twice: false,
             object: None,
             log: false,
         }
@@ -183,19 +135,28 @@ impl Probe {
             Some(obstacle) => obstacle,
             None => LiveError::Maps { ring_bytes: ring_total, source: Box::new(e) },
         })?;
-        let mut probe =
-            Self { ebpf, links: BTreeMap::new(), loaded: options.all_parts().collect(), cpus, ring_bytes };
+        // A kernel that does not report io_uring operations is recorded without them.
+        let loaded: Vec<_> =
+            options.all_parts().filter(|part| resolved.uring.is_some() || !part.is_uring()).collect();
+        let mut probe = Self { ebpf, links: BTreeMap::new(), loaded: loaded.clone(), cpus, ring_bytes };
         probe.fill_slots()?;
-        probe.fill_plan()?;
-        let wanted =
-            |tracepoint| options.parts.iter().any(|p| p.names().1 == tracepoint && *p != Part::Empty);
+        probe.fill_plan(options.strings_twice)?;
+        if let Some(uring) = &resolved.uring {
+            probe.fill_uring(uring)?;
+        }
+        let wanted = |tracepoint| loaded.iter().any(|p| p.names().1 == tracepoint && *p != Part::Empty);
         let collectors = || COLLECTORS.iter().filter(|(.., tracepoint)| wanted(*tracepoint));
         let programs = collectors().map(|(.., program, tracepoint)| (*program, *tracepoint));
-        probe.load_programs(programs.chain(options.all_parts().map(Part::names)), &kernel_btf)?;
+        probe.load_programs(programs.chain(loaded.iter().map(|part| part.names())), &kernel_btf)?;
         for (table, slot, program, _) in collectors() {
             probe.set_collector(table, *slot, program)?;
         }
         Ok(probe)
+    }
+
+    /// The parts that were loaded: those that were asked for and that this kernel has.
+    pub(crate) fn loaded(&self) -> Vec<Part> {
+        self.loaded.clone()
     }
 
     /// Attaches a part that was loaded.
@@ -335,9 +296,10 @@ impl Probe {
         Ok(())
     }
 
-    fn fill_plan(&mut self) -> Result<(), LiveError> {
+    fn fill_plan(&mut self, strings_twice: bool) -> Result<(), LiveError> {
         let mut map = self.array::<[u8; 64]>("PLAN")?;
         let mut set = |index: usize, row: plan::PlanRow| {
+            let row = if strings_twice { with_strings_at_enter(row) } else { row };
             map.set(index as u32, row.to_bytes(), 0).map_err(|e| map_error("PLAN", e))
         };
         for call in NATIVE_CALLS.iter().filter(|c| usize::from(c.nr) < PLAN_ROWS - 1) {
@@ -346,6 +308,18 @@ impl Probe {
         for (nr, name) in ia32::names().filter(|(nr, _)| *nr < PLAN_ROWS - 1) {
             set(PLAN_ROWS + nr, plan::compat_row(name))?;
         }
+        for (which, name) in ia32::SOCKETCALLS.iter().enumerate() {
+            set(PLAN_ROWS + usize::from(plan::SOCKETCALL_ROWS) + which, plan::compat_row(name))?;
+        }
+        Ok(())
+    }
+
+    fn fill_uring(&mut self, uring: &UringRows) -> Result<(), LiveError> {
+        let mut map = self.array::<[u8; 40]>("URING")?;
+        for number in 0..capture_common::uring::ROWS_MAX {
+            let row = uring.rows.get(number).copied().unwrap_or(UringRow::PLAIN);
+            map.set(number as u32, row.to_bytes(), 0).map_err(|e| map_error("URING", e))?;
+        }
         Ok(())
     }
 
@@ -353,6 +327,20 @@ impl Probe {
         let map = self.ebpf.map_mut(name).ok_or_else(|| missing(name))?;
         Array::try_from(map).map_err(|e| map_error(name, e))
     }
+}
+
+/// The row with every string of its exit read at the enter, too, as far as there is room for it.
+fn with_strings_at_enter(mut row: plan::PlanRow) -> plan::PlanRow {
+    for action in row.exit.into_iter().take(usize::from(row.exit_count)) {
+        let at = usize::from(row.enter_count);
+        let is_there = row.enter[..at].iter().any(|a| (a.op, a.arg) == (action.op, action.arg));
+        let is_input = action.op == plan::op::STR && action.when == plan::when::ALWAYS;
+        if is_input && !is_there && at < plan::ENTER_ACTIONS {
+            row.enter[at] = action;
+            row.enter_count += 1;
+        }
+    }
+    row
 }
 
 pub(super) fn missing(what: &str) -> LiveError {

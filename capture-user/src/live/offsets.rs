@@ -2,7 +2,11 @@
 //! structure members (`capture_common::kernel_offsets`), of registers, type ids and cgroup
 //! controller numbers.
 
-use super::{btf::Btf, error::LiveError};
+use super::{
+    btf::Btf,
+    error::LiveError,
+    uring::{self, UringRows},
+};
 use capture_common::kernel_offsets::{ABSENT, ROWS};
 
 /// Values of globals by name, and what the loader must know besides.
@@ -11,12 +15,15 @@ pub(crate) struct Resolved {
     pub(crate) globals: Vec<(&'static str, u64)>,
     /// BTF id of the kfunc bpf_rdonly_cast, where the kernel has it (6.2).
     pub(crate) cast_kfunc: Option<u32>,
+    /// io_uring operations as calls, where the kernel reports them.
+    pub(crate) uring: Option<UringRows>,
 }
 
-/// Member of pt_regs with the call number and the arguments: global and member path.
+/// Member of pt_regs with the call number, the instruction pointer and the arguments: global and member path.
 #[cfg(target_arch = "x86_64")]
 const REGISTERS: &[(&str, &str)] = &[
     ("R_NR", "orig_ax"),
+    ("R_IP", "ip"),
     ("R_A0", "di"),
     ("R_A1", "si"),
     ("R_A2", "dx"),
@@ -33,6 +40,7 @@ const REGISTERS: &[(&str, &str)] = &[
 #[cfg(target_arch = "aarch64")]
 const REGISTERS: &[(&str, &str)] = &[
     ("R_NR", "syscallno"),
+    ("R_IP", "pc"),
     ("R_A0", "orig_x0"),
     ("R_A1", "regs[1]"),
     ("R_A2", "regs[2]"),
@@ -57,6 +65,7 @@ const CASTS: &[(&str, &str)] = &[
     ("ID_UNIX_SOCK", "unix_sock"),
     ("ID_INET_SOCK", "inet_sock"),
     ("ID_MOUNT", "mount"),
+    ("ID_KIOCB", "io_kiocb"),
     ("ID_WORD", "pt_regs"),
 ];
 
@@ -113,5 +122,7 @@ pub(crate) fn resolve(btf: &Btf<'_>) -> Result<Resolved, LiveError> {
         }
     });
     globals.extend(CONTROLLERS.iter().zip(numbers).map(|((global, _), value)| (*global, value)));
-    Ok(Resolved { globals, cast_kfunc })
+    let uring = uring::resolve(btf, &globals);
+    globals.push(("URING_CQE", u64::from(uring.as_ref().is_some_and(|rows| rows.has_cqe_pointer))));
+    Ok(Resolved { globals, cast_kfunc, uring })
 }

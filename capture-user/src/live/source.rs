@@ -177,10 +177,13 @@ impl Attached {
     /// What the system refused, in one sentence.
     pub fn start(self, options: &SourceOptions) -> Result<LiveSource, LiveError> {
         let Attached { mut collector, started, start_ns } = self;
-        let decoder = Decoder::new(DecodeOptions {
+        let mut decoder = Decoder::new(DecodeOptions {
             wall_offset_ns: collector.clock().offset_ns(),
             snaplen: options.live.probe.snaplen,
         });
+        if options.live.probe.strings_twice {
+            decoder.compare_strings();
+        }
         let start_ts_ns = collector.clock().wall_ns(start_ns);
         let shared = Arc::new(Shared::default());
         let watching = match &options.watch {

@@ -67,6 +67,8 @@ macro_rules! rows {
 pub(crate) const PARAMS: &[ParamRow] = rows! {
     &["accept"], &["flags"], |theirs, _| theirs == "0", false,
         "accept4: the recording has 0 at the enter, ours what the caller gave";
+    &["openat"], &["name"], |theirs, _| theirs == r"/bin/sh\x00", true,
+        "the exit has the path of the file behind symbolic links, where /bin/sh is one";
     &["connect"], &["res", "tuple"], |theirs, ours| ours == "-111" && theirs == "0" || ours.is_empty() && theirs.contains(r"\x90\x1f"), false,
         "a web server listened on 127.0.0.1:8080 there";
     &["connect"], &["tuple"], |theirs, ours| has_empty_source(theirs) && ours.is_empty(), false,

@@ -34,7 +34,7 @@ fn record(program: &Path, file: &Path) -> String {
     let script = format!(
         "mkdir -p {LAB}/bin {LAB}/src {LAB}/www && cp {} {LAB}/bin/kitchen && cd {LAB} && \
          head -c 300000 /dev/zero > www/big.bin && ulimit -n 20000 && \
-         exec env -i PATH=/usr/bin:/bin HOME=/root {CAPTURE} -w {} -- ./bin/kitchen",
+         exec env -i PATH=/usr/bin:/bin HOME=/root {CAPTURE} --no-io-uring -w {} -- ./bin/kitchen",
         program.display(),
         file.display()
     );

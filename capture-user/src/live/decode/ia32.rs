@@ -82,35 +82,9 @@ pub fn name(nr: u16) -> Option<&'static str> {
     NAMES.get(usize::from(nr)).copied().filter(|name| !name.is_empty())
 }
 
-/// Calls behind socketcall(2), by its first argument; the rest of their arguments are in the
-/// array that its second one points to.
-pub(super) const SOCKETCALLS: &[&str] = &[
-    "",
-    "socket",
-    "bind",
-    "connect",
-    "listen",
-    "accept",
-    "getsockname",
-    "getpeername",
-    "socketpair",
-    "send",
-    "recv",
-    "sendto",
-    "recvfrom",
-    "shutdown",
-    "setsockopt",
-    "getsockopt",
-    "sendmsg",
-    "recvmsg",
-    "accept4",
-    "recvmmsg",
-    "sendmmsg",
-];
-
 /// Calls that are older than their native namesakes and take other arguments: their parameters
 /// would be wrong, so they are stored without any.
-pub(super) const OTHER_ARGUMENTS: &[&str] = &["mmap", "oldstat", "oldlstat", "oldfstat", "oldolduname"];
+pub(super) const OTHER_ARGUMENTS: &[&str] = &["oldstat", "oldlstat", "oldfstat", "oldolduname"];
 
 #[cfg(test)]
 mod tests {

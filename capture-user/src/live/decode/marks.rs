@@ -2,7 +2,7 @@
 
 use super::source::number;
 use crate::live::{Loss, LossCause, Stale};
-use capture_common::abi::{LossFixed, ProcExitFixed, RecordHeader, SignalFixed, SwitchFixed};
+use capture_common::abi::{LossFixed, PageFaultFixed, ProcExitFixed, RecordHeader, SignalFixed, SwitchFixed};
 use capture_common::batch::Batch;
 use capture_common::encode::EventHead;
 use capture_common::event_table::code;
@@ -46,6 +46,21 @@ pub(super) fn push_switch(switch: &SwitchFixed, head: EventHead, batch: &mut Bat
         u64::from(mm.vm_swap_kb),
     ];
     push_numbers(batch, EventHead { code: code::SCHEDSWITCH_6_E, ..head }, &values);
+}
+
+/// page_fault: what was touched, by which instruction, and how.
+pub(super) fn push_page_fault(fault: &PageFaultFixed, head: EventHead, batch: &mut Batch) {
+    // The processor's bit, the stored flag where it is set, the one where it is not.
+    const BITS: [(u32, u64, u64); 5] = [
+        (1 << 0, 1 << 0, 1 << 1),
+        (1 << 1, 1 << 2, 1 << 3),
+        (1 << 2, 1 << 4, 1 << 5),
+        (1 << 3, 1 << 6, 0),
+        (1 << 4, 1 << 7, 0),
+    ];
+    let flags = BITS.iter().map(|(bit, set, clear)| if fault.error & bit != 0 { set } else { clear });
+    let values = [fault.address, fault.ip, flags.sum()];
+    push_numbers(batch, EventHead { code: code::PAGE_FAULT_E, ..head }, &values);
 }
 
 /// signaldeliver: who sent what to whom; the sender is 0 where there is none.
@@ -140,6 +155,18 @@ pub(super) fn push_stale(stale: &Stale<'_>, wall_offset_ns: i64, batch: &mut Bat
         }
     }
     push_note(STALE_NAME, detail.as_bytes(), wall(stale.ts_ns), batch);
+}
+
+/// A note about what a thread does; `fill` appends its data.
+pub(super) fn push_thread_note(
+    name: &[u8],
+    head: EventHead,
+    batch: &mut Batch,
+    fill: impl FnOnce(&mut Vec<u8>),
+) {
+    let mut event = batch.encode(EventHead { code: code::ASYNCEVENT_E, ..head }, 3);
+    event.u32(0).text(name).with(fill);
+    event.finish();
 }
 
 /// A note about the capture itself.

@@ -19,6 +19,7 @@ pub mod ia32;
 mod iterated;
 mod marks;
 mod message;
+mod opened;
 mod poll;
 mod rows;
 mod sockaddr;
@@ -28,6 +29,8 @@ mod table;
 mod task;
 #[cfg(test)]
 mod tests;
+mod twice;
+mod uring;
 
 pub use cgroup::{CgroupPaths, NoCgroups, SysfsCgroups};
 
@@ -35,8 +38,8 @@ use super::snapshot::Reread;
 use super::{Loss, Stale};
 use call::Call;
 use capture_common::abi::{
-    EnterFixed, ExecFixed, ExitFixed, ForkFixed, LossFixed, NR_NONE, ProcExitFixed, RecordHeader, RecordView,
-    Sections, SignalFixed, SwitchFixed, kind, tag,
+    EnterFixed, ExecFixed, ExitFixed, ForkFixed, LossFixed, NR_NONE, PageFaultFixed, ProcExitFixed,
+    RecordHeader, RecordView, Sections, SignalFixed, SwitchFixed, UringFixed, Wire, kind, tag,
 };
 use capture_common::batch::Batch;
 use capture_common::encode::EventHead;
@@ -81,8 +84,12 @@ pub struct Decoder {
     options: DecodeOptions,
     cgroups: Box<dyn CgroupPaths>,
     cgroup_text: Vec<u8>,
+    note_text: Vec<u8>,
     execs: exec::Pending,
     births: births::Births,
+    rings: uring::Rings,
+    /// Where strings are read at enter and exit.
+    twice: Option<twice::Twice>,
     /// Threads inside a call whose number does not fit a record.
     unnumbered: HashSet<u32>,
     /// Index in its batch of the last event that can show a new container, until it is asked for.
@@ -110,12 +117,20 @@ impl Decoder {
             options,
             cgroups,
             cgroup_text: Vec::new(),
+            note_text: Vec::new(),
             execs: exec::Pending::default(),
             births: births::Births::default(),
+            rings: uring::Rings::default(),
+            twice: None,
             unnumbered: HashSet::new(),
             described: None,
             counts: DecodeCounts::default(),
         }
+    }
+
+    /// Compares strings that are read both at a call's enter and at its exit, and notes differences.
+    pub fn compare_strings(&mut self) {
+        self.twice = Some(twice::Twice::default());
     }
 
     /// Moves the wall clock, after a step or a suspend.
@@ -227,6 +242,20 @@ impl Decoder {
                 let (fixed, _) = record.split::<SignalFixed>()?;
                 marks::push_signal(&fixed, header, head, batch);
             }
+            kind::PAGE_FAULT => {
+                let (fixed, _) = record.split::<PageFaultFixed>()?;
+                marks::push_page_fault(&fixed, head, batch);
+            }
+            kind::URING_SUBMIT => {
+                let (fixed, _) = record.split::<EnterFixed>()?;
+                let (uring, sections) = behind::<EnterFixed, UringFixed>(record)?;
+                self.uring_submitted(header, fixed, uring, sections, head, batch);
+            }
+            kind::URING_COMPLETE => {
+                let (fixed, _) = record.split::<ExitFixed>()?;
+                let (uring, sections) = behind::<ExitFixed, UringFixed>(record)?;
+                self.uring_completed(header, &fixed, &uring, sections, head, batch);
+            }
             kind::LOSS => {
                 let (fixed, _) = record.split::<LossFixed>()?;
                 self.counts.lost += fixed.count;
@@ -263,10 +292,13 @@ impl Decoder {
             }
             self.unnumbered.insert(header.tid);
         }
-        let mut call = self.call(header, fixed.args, 0, sections);
-        let entry = self.table.find(&mut call);
+        let call = self.call(header, fixed.args, 0, sections);
+        let entry = self.table.find(&call);
         if entry.is_exec {
             self.execs.entered(record);
+        }
+        if let Some(twice) = &mut self.twice {
+            twice.entered(&call);
         }
         if entry.is_clone3
             && let Some(flags) = call.raw_u64(0, 0)
@@ -289,12 +321,22 @@ impl Decoder {
             return;
         }
         let mut call = self.call(*header, fixed.args, fixed.ret, sections);
-        let entry = self.table.find(&mut call);
+        if uring::changes_tables(&call) {
+            self.rings.tables_changed(header.pid);
+        }
+        let entry = self.table.find(&call);
         if !entry.has_task {
             if entry.makes_folder {
                 self.described = Some(batch.len());
             }
             push_side(&call, &entry, &entry.exit, head, batch);
+            if let Some(twice) = &mut self.twice {
+                let (mut notes, info) = (Vec::new(), entry.exit.code.info());
+                twice.returned(&call, info.map_or("", |info| info.name), &mut notes);
+                for note in notes {
+                    marks::push_thread_note(twice::CHANGED, head, batch, |out| out.extend_from_slice(&note));
+                }
+            }
             return;
         }
         let mut cgroups = std::mem::take(&mut self.cgroup_text);
@@ -314,6 +356,51 @@ impl Decoder {
         self.cgroup_text = cgroups;
     }
 
+    fn uring_submitted(
+        &mut self,
+        header: &RecordHeader,
+        fixed: EnterFixed,
+        uring: UringFixed,
+        sections: Sections<'_>,
+        head: EventHead,
+        batch: &mut Batch,
+    ) {
+        let rings = &mut self.rings;
+        marks::push_thread_note(uring::SUBMIT, head, batch, |out| {
+            rings.submitted(*header, fixed.args, uring, sections, out);
+        });
+    }
+
+    /// A result: its note, and the call that does the same.
+    fn uring_completed(
+        &mut self,
+        header: &RecordHeader,
+        fixed: &ExitFixed,
+        uring: &UringFixed,
+        sections: Sections<'_>,
+        head: EventHead,
+        batch: &mut Batch,
+    ) {
+        let wall_offset_ns = self.options.wall_offset_ns;
+        let mut text = std::mem::take(&mut self.note_text);
+        text.clear();
+        let wall_ns = |ts_ns: u64| ts_ns.wrapping_add_signed(wall_offset_ns);
+        let done = self.rings.completed(*header, fixed, uring, sections, wall_ns, &mut text);
+        let head = EventHead { tid: i64::from(done.header.tid), ..head };
+        marks::push_thread_note(uring::COMPLETE, head, batch, |out| out.extend_from_slice(&text));
+        self.note_text = text;
+        if !done.is_call {
+            return;
+        }
+        let call = self.call(done.header, done.args, done.ret, self.rings.sections());
+        let entry = self.table.find(&call);
+        if entry.makes_folder {
+            self.described = Some(batch.len() + 1);
+        }
+        push_side(&call, &entry, &entry.enter, head, batch);
+        push_side(&call, &entry, &entry.exit, head, batch);
+    }
+
     fn exec(
         &mut self,
         header: &RecordHeader,
@@ -329,8 +416,8 @@ impl Decoder {
         // only, so that the exit that follows is paired with it.
         let Some(record) = RecordView::parse(&enter) else { return };
         let Some((enter, sections)) = record.split::<EnterFixed>() else { return };
-        let mut call = self.call(record.header, enter.args, 0, sections);
-        let entry = self.table.find(&mut call);
+        let call = self.call(record.header, enter.args, 0, sections);
+        let entry = self.table.find(&call);
         let head = EventHead { flags: FLAG_STATE_ONLY, ..head };
         push_side(&call, &entry, &entry.enter, head, batch);
     }
@@ -339,6 +426,14 @@ impl Decoder {
         let snaplen = self.options.snaplen as usize;
         Call { header, args, ret, sections, snaplen, cgroups: &[], exec_filename: &[], clone3_flags: None }
     }
+}
+
+/// The second fixed part of a record and the sections behind it.
+fn behind<'a, First: Wire, Second: Wire>(record: &RecordView<'a>) -> Option<(Second, Sections<'a>)> {
+    let (_, rest) = record.split::<First>()?;
+    let mut rest = rest.bytes();
+    let second = Second::take(&mut rest)?;
+    Some((second, Sections::new(rest)))
 }
 
 /// Appends one side of a call.

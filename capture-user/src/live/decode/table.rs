@@ -4,8 +4,8 @@ use super::call::Call;
 use super::ia32;
 use super::rows;
 use super::source::{Row, Src};
-use capture_common::abi::tag;
 use capture_common::event_table::{EventCode, ParamInfo, code};
+use capture_common::plan::SOCKETCALL_ROWS;
 use capture_common::syscall_table::{PPM_SC_NAMES, Syscall};
 
 #[cfg(target_arch = "aarch64")]
@@ -17,8 +17,6 @@ use capture_common::syscall_table::X86_64 as NATIVE;
 const GENERIC_ID_MAX: usize = 328;
 /// Stored as the number of calls that have none in the native table.
 const NO_NUMBER: u16 = u16::MAX;
-/// The ia32 number of socketcall(2).
-const IA32_SOCKETCALL: u16 = 102;
 
 /// One side of a call, resolved.
 #[derive(Clone, Copy)]
@@ -145,7 +143,7 @@ impl Table {
         Self {
             native,
             ia32: ia32::NAMES.iter().map(compat).collect(),
-            socketcalls: ia32::SOCKETCALLS.iter().map(compat).collect(),
+            socketcalls: capture_common::ia32::SOCKETCALLS.iter().map(compat).collect(),
             execve_exit: Side::exit(code::SYSCALL_EXECVE_19_X, super::task::EXECVE),
         }
     }
@@ -155,31 +153,18 @@ impl Table {
         self.execve_exit
     }
 
-    /// What `call` becomes. A socketcall is replaced by the call it stands for, arguments too.
-    pub(super) fn find(&self, call: &mut Call<'_>) -> Entry {
+    /// What `call` becomes. The probe has put the call behind a socketcall in its place.
+    pub(super) fn find(&self, call: &Call<'_>) -> Entry {
         let nr = call.header.nr;
         if !call.is_compat() {
             let known = self.native.get(usize::from(nr)).copied();
             return known.unwrap_or_else(|| Entry::generic(0, nr));
         }
-        if nr == IA32_SOCKETCALL
-            && let Some(entry) = self.behind_socketcall(call)
-        {
-            return entry;
-        }
-        self.ia32.get(usize::from(nr)).copied().unwrap_or_else(|| Entry::generic(0, NO_NUMBER))
-    }
-
-    fn behind_socketcall(&self, call: &mut Call<'_>) -> Option<Entry> {
-        let which = usize::try_from(call.arg(0)).ok().filter(|n| *n > 0)?;
-        let entry = self.socketcalls.get(which).copied()?;
-        let mut args = [0; 6];
-        for (n, arg) in args.iter_mut().enumerate() {
-            // The array is as long as its call needs; what was read beyond it does no harm.
-            *arg = u64::from(super::call::word32(call.data(tag::RAW, 1)?, n).unwrap_or(0));
-        }
-        call.args = args;
-        Some(entry)
+        let behind_socketcall = nr.checked_sub(SOCKETCALL_ROWS).filter(|n| *n > 0);
+        let known = behind_socketcall
+            .and_then(|which| self.socketcalls.get(usize::from(which)))
+            .or_else(|| self.ia32.get(usize::from(nr)));
+        known.copied().unwrap_or_else(|| Entry::generic(0, NO_NUMBER))
     }
 }
 
@@ -239,7 +224,7 @@ mod tests {
         assert_eq!(code(192), code::SYSCALL_MMAP2_X);
         assert_eq!(code(203), code::SYSCALL_SETREUID_X); // setreuid32
         assert_eq!(table.socketcalls[9].exit.code, code::SOCKET_SEND_X);
-        assert!(table.ia32[90].is_generic); // the old mmap
+        assert_eq!(code(90), code::SYSCALL_MMAP_X); // the old mmap, by the arguments in its struct
         assert_eq!(table.ia32[7].generic_id, 293); // waitpid: no native namesake
     }
 }

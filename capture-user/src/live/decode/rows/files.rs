@@ -1,6 +1,7 @@
 //! Calls on files by path: open forms, stat, access, names, modes, owners, directories.
 
 use crate::live::decode::call::Call;
+use crate::live::decode::opened;
 use crate::live::decode::source::Src::{Bytes, Const, Int, Map, Num, Ret, Str, Text, Uint};
 use crate::live::decode::source::{Row, Src, coded, row};
 use capture_common::abi::{ARG_RET, tag};
@@ -85,6 +86,10 @@ fn opened_path(c: &Call<'_>, arg: u8, out: &mut Vec<u8>) {
 const MODE1: Src = Num(|c| c.arg(1) & 0o7777);
 const OPENED_0: Src = Bytes(|c, out| opened_path(c, 0, out));
 const OPENED_1: Src = Bytes(|c, out| opened_path(c, 1, out));
+const PATH_OF_OPEN: Src = Text(|c| opened::path(c, 0, c.arg(1)));
+const PATH_OF_CREAT: Src = Text(|c| opened::path(c, 0, 0));
+const PATH_OF_OPENAT: Src = Text(|c| opened::path(c, 1, c.arg(2)));
+const PATH_OF_OPENAT2: Src = Text(|c| opened::path(c, 1, how(c, HOW_FLAGS)));
 const OPEN_FLAGS_1: Src = Num(|c| flags_of(c, c.arg(1)));
 const OPEN_FLAGS_2: Src = Num(|c| flags_of(c, c.arg(2)));
 const DEV: Src = Num(dev);
@@ -98,17 +103,21 @@ const HOW_RESOLVE_SRC: Src = Num(open_how_resolve);
 
 pub(in crate::live::decode) const ROWS: &[Row] = &[
     // Opening.
-    row!(&["open"], &[OPENED_0, OPEN_FLAGS_1, OPEN_MODE], &[Ret, Str(0), OPEN_FLAGS_1, OPEN_MODE, DEV, INO],),
-    row!(&["creat"], &[OPENED_0, MODE1], &[Ret, Str(0), MODE1, DEV, INO, Num(creat_layer)]),
+    row!(
+        &["open"],
+        &[OPENED_0, OPEN_FLAGS_1, OPEN_MODE],
+        &[Ret, PATH_OF_OPEN, OPEN_FLAGS_1, OPEN_MODE, DEV, INO],
+    ),
+    row!(&["creat"], &[OPENED_0, MODE1], &[Ret, PATH_OF_CREAT, MODE1, DEV, INO, Num(creat_layer)]),
     row!(
         &["openat"],
         &[Int(0), OPENED_1, OPEN_FLAGS_2, OPENAT_MODE],
-        &[Ret, Int(0), Str(1), OPEN_FLAGS_2, OPENAT_MODE, DEV, INO],
+        &[Ret, Int(0), PATH_OF_OPENAT, OPEN_FLAGS_2, OPENAT_MODE, DEV, INO],
     ),
     row!(
         &["openat2"],
         &[Int(0), OPENED_1, HOW_FLAGS_SRC, HOW_MODE_SRC, HOW_RESOLVE_SRC],
-        &[Ret, Int(0), Str(1), HOW_FLAGS_SRC, HOW_MODE_SRC, HOW_RESOLVE_SRC, DEV, INO],
+        &[Ret, Int(0), PATH_OF_OPENAT2, HOW_FLAGS_SRC, HOW_MODE_SRC, HOW_RESOLVE_SRC, DEV, INO],
     ),
     row!(
         &["open_by_handle_at"],

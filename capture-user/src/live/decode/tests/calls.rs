@@ -228,11 +228,12 @@ fn thirty_two_bit_callers() {
     );
     let time: Vec<u8> = [1u32, 2].iter().flat_map(|n| n.to_ne_bytes()).collect();
     check(Rec::enter(162, &[1]).compat().section(tag::RAW, 0, &time), "nanosleep(134) interval=1000000002");
-    // socketcall(SYS_SHUTDOWN = 13, {5, 1}).
-    let args: Vec<u8> = [5u32, 1, 0, 0, 0, 0].iter().flat_map(|n| n.to_ne_bytes()).collect();
+    // socketcall(SYS_SHUTDOWN = 13, {5, 1}), as the probe hands it over.
+    check(Rec::exit(480 + 13, 0, &[5, 1]).compat(), "shutdown(37) res=0 fd=5 how=1");
+    // The old mmap, with the arguments of its struct.
     check(
-        Rec::exit(102, 0, &[13, 0x1000]).compat().section(tag::RAW, 1, &args),
-        "shutdown(37) res=0 fd=5 how=1",
+        Rec::enter(90, &[0, 4096, 3, 0x22, 0xffff_ffff, 0]).compat(),
+        "mmap(160) addr=0 length=4096 prot=3 flags=10 fd=-1 offset=0",
     );
     check(Rec::exit(7, 9, &[]).compat(), "syscall(1) ID=293 nativeID=65535 res=9"); // waitpid
     check(Rec::exit(20, 9, &[]).compat(), "syscall(1) ID=16 nativeID=39 res=9"); // getpid
