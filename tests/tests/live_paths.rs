@@ -1,0 +1,113 @@
+//! Paths that hold: what is printed of a successful open is the file that was opened, whatever another
+//! thread does to the caller's memory meanwhile.
+
+use capture_common::event_table::code;
+use capture_common::{Batch, EventSource, Next};
+use capture_engine::{Engine, Options};
+use capture_file::Reader;
+use capture_tests::live;
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
+
+/// Runs the racing program under `capture` with these options; what the program says.
+fn race(dir: &Path, options: &[&str], count: usize, test: &str) -> Option<String> {
+    let program = live::compile("path_race", dir, test)?;
+    let out = Command::new(CAPTURE)
+        .args(["--buffer", "32"])
+        .args(options)
+        .arg("-w")
+        .arg(dir.join("f.scap"))
+        .arg("--")
+        .args([program.as_os_str(), dir.as_os_str()])
+        .arg(count.to_string())
+        .stdin(Stdio::null())
+        .output()
+        .expect("capture runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Some(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+#[test]
+fn paths_that_change_during_a_call_are_noted() {
+    const TEST: &str = "paths_that_change_during_a_call_are_noted";
+    if !live::can_record(TEST) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    if race(dir.path(), &["--check-paths"], 20_000, TEST).is_none() {
+        return;
+    }
+    let path = |letter: &str| dir.path().join(format!("file-{letter}")).to_str().expect("text").to_owned();
+    let (mut accesses, mut noted, mut last) = (0, 0, (0, String::new()));
+    live::read_events(&dir.path().join("f.scap"), |event| {
+        if event.code == code::SYSCALL_ACCESS_X {
+            accesses += 1;
+            last = (event.tid, String::from_utf8_lossy(event.text(1).expect("a path")).into_owned());
+        }
+        let is_note = event.code == code::ASYNCEVENT_E && event.text(1) == Some(b"capture.path_changed");
+        if !is_note {
+            return;
+        }
+        let note: serde_json::Value = serde_json::from_slice(event.text(2).expect("data")).expect("JSON");
+        let (enter, exit) = (note["enter"].as_str().expect("text"), note["exit"].as_str().expect("text"));
+        assert_ne!(enter, exit);
+        let known = [path("a"), path("b")];
+        assert!(known.iter().any(|p| p == enter) && known.iter().any(|p| p == exit), "{note}");
+        if note["call"] == "access" {
+            noted += 1;
+            assert_eq!((event.tid, exit), (last.0, last.1.as_str()), "the note stands behind its exit");
+            assert_eq!(note["arg"], 0);
+        }
+    })
+    .expect("reads");
+    assert!(accesses >= 20_000 && noted > 0, "{noted} of {accesses} paths changed");
+    eprintln!("{noted} of {accesses} paths of access changed during the call");
+}
+
+#[test]
+fn opens_that_race_with_a_change_of_their_path() {
+    const TEST: &str = "opens_that_race_with_a_change_of_their_path";
+    const OPENS: usize = 20_000;
+    if !live::can_record(TEST) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(stdout) = race(dir.path(), &[], OPENS, TEST) else { return };
+    let inodes: Vec<u64> = stdout.split_whitespace().map(|n| n.parse().expect("an inode")).collect();
+    let path = |letter: &str| dir.path().join(format!("file-{letter}")).to_str().expect("text").to_owned();
+    let expected: HashMap<String, u64> = HashMap::from([(path("a"), inodes[0]), (path("b"), inodes[1])]);
+
+    let mut reader = Reader::open(dir.path().join("f.scap")).expect("opens");
+    let (mut engine, mut batch) = (Engine::new(Options::default()), Batch::new());
+    let (mut opens, mut changed, mut entered) = (0, 0, Vec::new());
+    loop {
+        match reader.next(&mut batch).expect("reads") {
+            Next::End => break,
+            Next::Idle => {}
+            Next::Section(snapshot) => engine.begin_section(&snapshot),
+            Next::Events => {
+                for raw in batch.iter() {
+                    let view = engine.see(raw);
+                    match raw.code {
+                        code::SYSCALL_OPENAT_2_E => entered = raw.text(1).unwrap_or_default().to_vec(),
+                        code::SYSCALL_OPENAT_2_X if raw.int(0).is_some_and(|fd| fd >= 0) => {
+                            let printed = String::from_utf8_lossy(raw.text(2).expect("a name")).into_owned();
+                            let Some(inode) = expected.get(&printed) else { continue };
+                            assert_eq!(raw.uint(6), Some(*inode), "{printed}: another file was opened");
+                            let named = view.fd().map(|fd| String::from_utf8_lossy(&fd.name).into_owned());
+                            assert_eq!(named.as_ref(), Some(&printed), "the fd has the name that is printed");
+                            opens += 1;
+                            changed += usize::from(entered != printed.as_bytes());
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+    assert!(opens >= OPENS, "{opens} opens of the two files");
+    eprintln!("{opens} opens, {changed} of another file than the one read at the enter");
+}
