@@ -76,6 +76,33 @@ pub fn compile(name: &str, dir: &Path, test: &str) -> Option<PathBuf> {
     Some(program)
 }
 
+/// Compiles `tests/src/programs/{name}.c` as a 32-bit program; reports a skip of `test` where the compiler
+/// has no libraries for that, or the kernel runs none.
+pub fn compile_32(name: &str, dir: &Path, test: &str) -> Option<PathBuf> {
+    let cc = crate::installed("cc", test)?;
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/programs").join(name).with_extension("c");
+    let program = dir.join(name);
+    let out = Command::new(cc)
+        .args(["-m32", "-O2", "-Wall", "-Wextra", "-Werror", "-o"])
+        .args([&program, &source])
+        .output()
+        .expect("the compiler starts");
+    if !out.status.success() {
+        let said = String::from_utf8_lossy(&out.stderr);
+        let lacks_libraries = said.contains("cannot find") || said.contains("No such file");
+        assert!(lacks_libraries, "{}: {said}", source.display());
+        crate::skip(test, "no 32-bit libraries: install gcc-multilib");
+        return None;
+    }
+    match Command::new(&program).output() {
+        Err(error) if error.raw_os_error() == Some(libc::ENOEXEC) => {
+            crate::skip(test, "this kernel runs no 32-bit programs");
+            None
+        }
+        _ => Some(program),
+    }
+}
+
 /// Compiles a program that was recorded elsewhere, as it was compiled there: its warnings and its
 /// optimisation are part of the recording.
 pub fn compile_as_is(name: &str, dir: &Path, test: &str) -> Option<PathBuf> {
