@@ -75,7 +75,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub enum Input {
     /// The running kernel.
-    Live(LivePlan),
+    Live(Box<LivePlan>),
     /// Files, in order of time; `-` is standard input.
     Files(Vec<String>),
 }
@@ -250,7 +250,11 @@ impl Plan {
                 .map(|s| s.saturating_mul(1_000_000_000)),
         };
         Rotation::check(&args)?;
-        let input = if live { Input::Live(live_plan(&args, stop)?) } else { Input::Files(args.read.clone()) };
+        let input = if live {
+            Input::Live(Box::new(live_plan(&args, stop)?))
+        } else {
+            Input::Files(args.read.clone())
+        };
         Ok(Plan {
             write: args.write.clone().map(|path| write_plan(&args, path)).transpose()?,
             lines: line_plan(&args)?,

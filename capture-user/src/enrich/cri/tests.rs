@@ -164,7 +164,7 @@ fn well_behaved(method: &str, id: &str) -> Reply {
 
 fn start(sockets: impl IntoIterator<Item = PathBuf>) -> Enrichment {
     let engines = sockets.into_iter().map(|path| (Endpoint::new(path), Protocol::Cri)).collect();
-    Enrichment::start_with(Bundles::of(&[]), engines).unwrap()
+    Enrichment::start_with(Bundles::of(&[]), engines, None).unwrap()
 }
 
 /// Sees the container again and again until its record is there.

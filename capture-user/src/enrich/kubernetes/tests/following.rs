@@ -106,8 +106,9 @@ pub(super) fn real(version: &str) -> Server {
 pub(super) fn shop_pod(server: &Server) -> String {
     let list: Value = serde_json::from_slice(&sample("1.32/pods.json")).unwrap();
     assert!(!server.url.is_empty());
-    let names = list["items"].as_array().unwrap().iter().map(|pod| pod["metadata"]["name"].as_str().unwrap());
-    names.filter(|name| name.starts_with("shop-")).last().unwrap().to_owned()
+    let mut names =
+        list["items"].as_array().unwrap().iter().map(|pod| pod["metadata"]["name"].as_str().unwrap());
+    names.rfind(|name| name.starts_with("shop-")).unwrap().to_owned()
 }
 
 fn pod(name: &str, node: &str) -> Value {

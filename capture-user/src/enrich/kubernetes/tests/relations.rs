@@ -44,8 +44,9 @@ fn around(objects: &Objects, pod: &PodName) -> Value {
 
 fn name_starting(version: &str, start: &str) -> String {
     let list: Value = serde_json::from_slice(&sample(&format!("{version}/pods.json"))).unwrap();
-    let names = list["items"].as_array().unwrap().iter().map(|pod| pod["metadata"]["name"].as_str().unwrap());
-    names.filter(|name| name.starts_with(start)).last().unwrap().to_owned()
+    let mut names =
+        list["items"].as_array().unwrap().iter().map(|pod| pod["metadata"]["name"].as_str().unwrap());
+    names.rfind(|name| name.starts_with(start)).unwrap().to_owned()
 }
 
 #[test]
