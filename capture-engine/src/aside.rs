@@ -32,6 +32,7 @@ pub(crate) struct Aside {
     latency_ns: u64,
     entered: Option<Box<Entered>>,
     entered_is_fresh: bool,
+    has_returned: bool,
 }
 
 impl Aside {
@@ -56,6 +57,7 @@ impl Aside {
             latency_ns: thread.latency_ns,
             entered: thread.entered.take(),
             entered_is_fresh: thread.entered_is_fresh,
+            has_returned: thread.has_returned,
         };
         thread.entered = spare.take();
         thread.entered_is_fresh = false;
@@ -86,6 +88,7 @@ impl Aside {
         thread.enter_ts_ns = self.enter_ts_ns;
         thread.latency_ns = self.latency_ns;
         thread.entered_is_fresh = self.entered_is_fresh;
+        thread.has_returned = self.has_returned;
         std::mem::replace(&mut thread.entered, self.entered)
     }
 }

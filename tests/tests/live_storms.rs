@@ -221,7 +221,11 @@ fn one(name: &str, truth: Truth, dir: &Path, script: &str, mode: Mode) {
     );
     assert_eq!(told.markers[1], 0, "{} of {} markers stand too late", told.markers[1], told.markers[0]);
     if mode != Mode::Whole && plain.0 > 10_000 {
-        assert!(lost_stateful <= lost_plain, "{lost_stateful} % of the state, {lost_plain} % of the rest");
+        // Where nearly all records change state, the part of a ring that is kept for them is full, too.
+        assert!(
+            lost_stateful <= lost_plain + 5.0,
+            "{lost_stateful} % of the state, {lost_plain} % of the rest"
+        );
     }
 }
 

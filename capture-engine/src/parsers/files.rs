@@ -68,14 +68,10 @@ fn opened(ctx: &mut Ctx<'_>, layout: &Layout, fd: i64, entered: Option<&Entered>
     let mut flags =
         raw.uint(layout.flags).map_or(if layout.flags == ABSENT { CREAT_FLAGS } else { 0 }, |f| f as i64);
     let mut dirfd = layout.dirfd.and_then(|at| raw.int(at)).unwrap_or(AT_FDCWD);
-    // The exit's path may be read after another thread has changed the memory, so the enter's is the
-    // better one, unless the recorder found the file itself: its inode is there then, too, and a path
-    // that is not the caller's.
-    let is_of_file = raw.uint(layout.ino).is_some_and(|ino| ino != 0) && name.starts_with(b"/");
+    // The enter's view is the caller's own, which is what filters ask for (`/etc/resolv.conf`, wherever
+    // that leads); the exit's is the file's or may be read after another thread has changed the memory.
     if let Some(kept) = entered.filter(|e| is_path(&e.bytes)) {
-        if !is_of_file {
-            name = &kept.bytes;
-        }
+        name = &kept.bytes;
         flags = kept.nums[0];
         dirfd = kept.nums[1];
     } else if name.is_empty() && layout.name == ABSENT {

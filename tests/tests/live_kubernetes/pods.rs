@@ -20,7 +20,7 @@ pub(crate) struct Container {
 impl Container {
     /// A container of a pod, which is known to the server by name and id.
     pub(crate) fn of(dir: &Path, pod: &Value, number: usize) -> Container {
-        let id = format!("{:08x}{number:056x}", std::process::id());
+        let id = format!("{:08x}{number:04x}{:052x}", std::process::id(), 0);
         let hierarchy = HIERARCHIES.iter().map(Path::new).find(|path| path.is_dir()).expect("control groups");
         let bundle = dir.join(&id);
         std::fs::create_dir(&bundle).expect("the bundle's folder");
