@@ -321,7 +321,8 @@ pub struct RawArgs {
     #[arg(short = 'k', long = "k8s-api", value_name = "URL", help_heading = LIVE)]
     pub k8s_api: Option<String>,
 
-    /// Credentials for the API server: a file with a bearer token, or CERT:KEY[:CA], files in PEM
+    /// Credentials for the API server: a file with a bearer token, or the PEM files CERT:KEY or
+    /// CERT:KEY:CA
     #[arg(short = 'K', long = "k8s-api-cert", value_name = "CREDENTIALS", help_heading = LIVE)]
     pub k8s_api_cert: Option<String>,
 

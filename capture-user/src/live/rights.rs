@@ -1,8 +1,8 @@
 //! The rights of this process: [`User`], as whom a capture goes on once the probe is attached
 //! (`--user`), and the sentence for a kernel that refuses although the rights would do.
 //!
-//! Invariant: after [`User::become_it`] every thread that this one starts holds the capabilities of
-//! [`KEPT`] and no others, effective and permitted; threads that ran before hold none at all.
+//! Invariant: after `User::become_it` every thread that this one starts holds the capabilities of
+//! `KEPT` and no others, effective and permitted; threads that ran before hold none at all.
 
 use super::error::LiveError;
 use super::priority;

@@ -1,6 +1,6 @@
 //! Keeping secrets out of what is printed and written.
 //!
-//! [`secrets`] knows what a secret looks like: by the name of a variable, option, header or label, or by
+//! `secrets` knows what a secret looks like: by the name of a variable, option, header or label, or by
 //! the form of a value. The environment in container metadata is always passed through it. With
 //! `--redact` all metadata of containers, and arguments and environment of processes, are, too
 //! ([`Redactor`]), before anything else sees them: state, filters, lines and files know the redacted text

@@ -29,7 +29,8 @@ fn around_all(kubernetes: &Kubernetes, file: &Path, args: &[&str]) -> (Vec<Vec<S
     let lines = replay(file, &["-p", AROUND, FROM_INSIDE]);
     for (container, pod) in made.iter().zip(&pods) {
         let of_it: Vec<_> = lines.iter().filter(|line| line.starts_with(container.short_id())).collect();
-        assert!(!of_it.is_empty(), "no event of {}", pod["metadata"]["name"]);
+        let of = &pod["metadata"]["name"];
+        assert!(!of_it.is_empty(), "no event of {of} ({}): {lines:#?}", container.short_id());
         let name = pod["metadata"]["name"].as_str().expect("a name");
         assert!(of_it.iter().all(|line| line.split('|').nth(1) == Some(name)), "{name}: {of_it:?}");
     }

@@ -107,6 +107,8 @@ fn text(out: &Output, what: &str) -> String {
 
 /// Records what `work` does into `file`; what capture said at the end.
 pub(crate) fn record(file: &Path, args: &[&str], work: impl FnOnce()) -> Ended {
+    // One of before would look as if the recording had begun.
+    let _ = std::fs::remove_file(file);
     let capture = Capture::to_file(CAPTURE, file, args);
     work();
     let ended = capture.end(libc::SIGINT);
