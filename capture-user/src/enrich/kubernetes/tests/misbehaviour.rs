@@ -7,6 +7,7 @@ use crate::enrich::kubernetes::object::WatchLine;
 use crate::enrich::kubernetes::{Objects, PodName};
 use crate::enrich::tests::damage;
 use capture_engine::state::k8s::Kind;
+use serde_json::Value;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -61,10 +62,16 @@ fn faults_of_one_kind_are_no_faults_of_the_others() {
     let record = client.record(Duration::from_secs(30));
     // Some never answer: the first record waits for as long as the opening lasts, no longer.
     assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
-    assert_eq!(record["k8s"]["svc"][0]["name"], "shop", "{record}");
-    assert!(
-        record["k8s"]["rs"]["labels"]["app"] == "shop" && record["k8s"]["ns"]["labels"]["team"] == "core"
-    );
+    // What a busy machine did not get by then follows.
+    let is_whole = |record: &Value| {
+        let of = &record["k8s"];
+        of["svc"][0]["name"] == "shop"
+            && of["rs"]["labels"]["app"] == "shop"
+            && of["ns"]["labels"]["team"] == "core"
+    };
+    if !is_whole(&record) {
+        client.updated(is_whole);
+    }
     // They are mended; what was missing follows.
     server.state().faults.remove("/apis/apps/v1/deployments");
     client.updated(|record| record["k8s"]["deployment"]["labels"]["app"] == "shop");
