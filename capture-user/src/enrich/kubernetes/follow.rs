@@ -12,6 +12,7 @@ use super::resources::{Resource, Which, escaped};
 use capture_engine::state::k8s::Kind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Objects of a page.
 const PAGE: usize = 500;
@@ -54,6 +55,8 @@ enum Watched {
 pub(super) struct Follower {
     shared: Arc<Shared>,
     resource: &'static Resource,
+    /// Subscribed for as long as this follows: a node that becomes known at any moment is noticed.
+    node: watch::Receiver<Option<String>>,
     /// Index of the path that the server knows.
     path: usize,
     page: usize,
@@ -69,6 +72,7 @@ pub(super) struct Follower {
 impl Follower {
     pub(super) fn new(shared: Arc<Shared>, resource: &'static Resource) -> Follower {
         Follower {
+            node: shared.node.subscribe(),
             shared,
             resource,
             path: 0,
@@ -84,9 +88,8 @@ impl Follower {
     pub(super) async fn run(mut self) {
         let mut pause = Pause::default();
         loop {
-            let node = self.shared.node();
-            let wanted = self.resource.selector(node.as_deref()).filter(|_| self.is_selecting);
-            self.selector = wanted.unwrap_or_default();
+            let wanted = self.resource.selector(self.node.borrow_and_update().as_deref());
+            self.selector = wanted.filter(|_| self.is_selecting).unwrap_or_default();
             let listed = self.list().await;
             let error = match listed {
                 Ok(version) => {
@@ -229,10 +232,8 @@ impl Follower {
     async fn watch_on(&mut self, mut version: Box<str>) {
         let mut broken = 0;
         loop {
-            let node = self.shared.node();
-            if self.is_selecting
-                && self.resource.selector(node.as_deref()).unwrap_or_default() != self.selector
-            {
+            let wanted = self.resource.selector(self.node.borrow().as_deref()).unwrap_or_default();
+            if self.is_selecting && wanted != self.selector {
                 // The node became known: its pods are enough.
                 return;
             }
@@ -273,7 +274,7 @@ impl Follower {
     }
 
     /// One watch; `version` is kept up.
-    async fn watch(&self, version: &mut Box<str>) -> Result<Watched, FollowError> {
+    async fn watch(&mut self, version: &mut Box<str>) -> Result<Watched, FollowError> {
         let query = format!(
             "watch=1&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={WATCH_S}",
             escaped(version)
@@ -282,12 +283,11 @@ impl Follower {
         self.shared.is_reached();
         let mut lines = answer.lines();
         let until = tokio::time::Instant::now() + Duration::from_secs(WATCH_S) + WATCH_GRACE;
-        let mut node = self.shared.node.subscribe();
         let depends_on_node = self.resource.which != Which::All && self.is_selecting;
         loop {
             let line = tokio::select! {
                 line = tokio::time::timeout_at(until, lines.next()) => line,
-                _ = node.changed(), if depends_on_node => return Ok(Watched::Over { is_broken: false }),
+                _ = self.node.changed(), if depends_on_node => return Ok(Watched::Over { is_broken: false }),
             };
             let line = match line {
                 Ok(Ok(Some(line))) => line,

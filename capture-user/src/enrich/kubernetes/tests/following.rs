@@ -169,7 +169,6 @@ fn pods_of_other_nodes_are_left_out_and_pages_followed() {
 
 /// The node is known as soon as a pod of this machine is; then its pods are enough.
 #[test]
-#[ignore = "about one time in six the watch goes on for all nodes: to be found out why"]
 fn the_node_of_a_pod_narrows_what_is_asked_for() {
     let server = Server::start();
     for i in 0..5000 {
