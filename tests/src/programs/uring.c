@@ -213,13 +213,14 @@ static void chains(void) {
     char text[8];
     struct io_uring_sqe *sqe = put(IORING_OP_READ, 998, text, 8, 0);
     sqe->flags |= IOSQE_IO_LINK;
+    uint64_t reading = mark;
     queue();
     put(IORING_OP_NOP, -1, 0, 0, 0);
     queue();
     enter(2, 2);
     for (int i = 0; i < 2; i++) {
         struct result cqe = take();
-        printf("%s %d %llu\n", i == 0 ? "read" : "nop", cqe.res, cqe.user_data);
+        printf("%s %d %llu\n", cqe.user_data == reading ? "read" : "nop", cqe.res, cqe.user_data);
     }
     int ends[2];
     if (pipe(ends) < 0) die("pipe");
