@@ -2,9 +2,7 @@
 //! thread does to the caller's memory meanwhile.
 
 use capture_common::event_table::code;
-use capture_common::{Batch, EventSource, Next};
-use capture_engine::{Engine, Options};
-use capture_file::Reader;
+use capture_tests::events::each_event_of;
 use capture_tests::live;
 use std::collections::HashMap;
 use std::path::Path;
@@ -80,35 +78,24 @@ fn opens_that_race_with_a_change_of_their_path() {
     let path = |letter: &str| dir.path().join(format!("file-{letter}")).to_str().expect("text").to_owned();
     let expected: HashMap<String, u64> = HashMap::from([(path("a"), inodes[0]), (path("b"), inodes[1])]);
 
-    let mut reader = Reader::open(dir.path().join("f.scap")).expect("opens");
-    let (mut engine, mut batch) = (Engine::new(Options::default()), Batch::new());
     let (mut opens, mut changed, mut entered) = (0, 0, Vec::new());
-    loop {
-        match reader.next(&mut batch).expect("reads") {
-            Next::End => break,
-            Next::Idle => {}
-            Next::Section(snapshot) => engine.begin_section(&snapshot),
-            Next::Events => {
-                for raw in batch.iter() {
-                    let view = engine.see(raw);
-                    match raw.code {
-                        code::SYSCALL_OPENAT_2_E => entered = raw.text(1).unwrap_or_default().to_vec(),
-                        code::SYSCALL_OPENAT_2_X if raw.int(0).is_some_and(|fd| fd >= 0) => {
-                            let printed = String::from_utf8_lossy(raw.text(2).expect("a name")).into_owned();
-                            let Some(inode) = expected.get(&printed) else { continue };
-                            assert_eq!(raw.uint(6), Some(*inode), "{printed}: another file was opened");
-                            let named = view.fd().map(|fd| String::from_utf8_lossy(&fd.name).into_owned());
-                            let asked = String::from_utf8_lossy(&entered).into_owned();
-                            assert_eq!(named, Some(asked), "the fd is named as it was asked for");
-                            opens += 1;
-                            changed += usize::from(entered != printed.as_bytes());
-                        }
-                        _ => {}
-                    }
-                }
+    each_event_of(&dir.path().join("f.scap"), |view| {
+        let raw = view.raw;
+        match raw.code {
+            code::SYSCALL_OPENAT_2_E => entered = raw.text(1).unwrap_or_default().to_vec(),
+            code::SYSCALL_OPENAT_2_X if raw.int(0).is_some_and(|fd| fd >= 0) => {
+                let printed = String::from_utf8_lossy(raw.text(2).expect("a name")).into_owned();
+                let Some(inode) = expected.get(&printed) else { return };
+                assert_eq!(raw.uint(6), Some(*inode), "{printed}: another file was opened");
+                let named = view.fd().map(|fd| String::from_utf8_lossy(&fd.name).into_owned());
+                let asked = String::from_utf8_lossy(&entered).into_owned();
+                assert_eq!(named, Some(asked), "the fd is named as it was asked for");
+                opens += 1;
+                changed += usize::from(entered != printed.as_bytes());
             }
+            _ => {}
         }
-    }
+    });
     assert!(opens >= OPENS, "{opens} opens of the two files");
     eprintln!("{opens} opens, {changed} of another file than the one read at the enter");
 }

@@ -3,9 +3,7 @@
 //! queue, in worker threads), and looked at with filters, fields, chisels and the stock tools.
 
 use capture_common::event_table::code;
-use capture_common::{Batch, EventSource, Next};
-use capture_engine::{Engine, Options};
-use capture_file::Reader;
+use capture_tests::events::each_event_of;
 use capture_tests::{live, skip};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -88,44 +86,33 @@ impl Run {
 
     /// Results by the notes in the file, and the calls that stand for operations.
     fn read(&self) -> (Vec<Outcome>, Vec<Shown>) {
-        let mut reader = Reader::open(self.file()).expect("opens");
-        let (mut engine, mut batch) = (Engine::new(Options::default()), Batch::new());
         let (mut notes, mut shown, mut enter_uring) = (Vec::new(), Vec::new(), 0);
-        loop {
-            match reader.next(&mut batch).expect("reads") {
-                Next::End => break,
-                Next::Idle => {}
-                Next::Section(snapshot) => engine.begin_section(&snapshot),
-                Next::Events => {
-                    for raw in batch.iter() {
-                        let view = engine.see(raw);
-                        let name = raw.info().map_or("", |info| info.name);
-                        if name == "io_uring_enter" && raw.code.is_exit() {
-                            assert!(view.applied.paired, "operations came between the two sides of a call");
-                            enter_uring += 1;
-                        }
-                        if !view.applied.is_io_uring {
-                            continue;
-                        }
-                        assert_eq!(raw.tid, self.pid, "an operation is its submitter's");
-                        if raw.code == code::ASYNCEVENT_E {
-                            notes.extend(outcome(&raw));
-                        } else if raw.code.is_exit() {
-                            assert!(view.applied.paired);
-                            shown.push(Shown {
-                                event: name,
-                                fd_name: view.fd().map_or_else(String::new, |fd| {
-                                    String::from_utf8_lossy(&fd.name).into_owned()
-                                }),
-                                res: raw.int(0).expect("a result"),
-                                data: data_of(&raw),
-                                latency_ns: view.applied.latency_ns,
-                            });
-                        }
-                    }
-                }
+        each_event_of(&self.file(), |view| {
+            let raw = &view.raw;
+            let name = raw.info().map_or("", |info| info.name);
+            if name == "io_uring_enter" && raw.code.is_exit() {
+                assert!(view.applied.paired, "operations came between the two sides of a call");
+                enter_uring += 1;
             }
-        }
+            if !view.applied.is_io_uring {
+                return;
+            }
+            assert_eq!(raw.tid, self.pid, "an operation is its submitter's");
+            if raw.code == code::ASYNCEVENT_E {
+                notes.extend(outcome(raw));
+            } else if raw.code.is_exit() {
+                assert!(view.applied.paired);
+                shown.push(Shown {
+                    event: name,
+                    fd_name: view
+                        .fd()
+                        .map_or_else(String::new, |fd| String::from_utf8_lossy(&fd.name).into_owned()),
+                    res: raw.int(0).expect("a result"),
+                    data: data_of(raw),
+                    latency_ns: view.applied.latency_ns,
+                });
+            }
+        });
         assert!(enter_uring > 0, "the calls of io_uring are there, too");
         (notes, shown)
     }
