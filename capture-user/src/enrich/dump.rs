@@ -1,12 +1,13 @@
 //! Containers of dumps that were made beside a capture: what `docker inspect`, `podman inspect`,
-//! `crictl inspect` and `crictl inspectp` print, and the pods of `kubectl get -o json`.
+//! `crictl inspect` and `crictl inspectp` print, and the pods of `kubectl get -o json` with what is around
+//! them ([`super::kubernetes`] knows that).
 //!
-//! A dump is one JSON value or several one after another, each an object or a list; what is no container
-//! is passed over, since lists of `kubectl` hold other kinds, too.
+//! A dump is one JSON value or several one after another, each an object or a list.
 
 use super::cri::from_json;
 use super::docker::parse::inspect;
 use super::json::{items, map, seconds, text};
+use super::kubernetes::{self, Objects, PodName, Surroundings};
 use super::metadata::{Metadata, Pod};
 use capture_engine::state::cgroups::{ContainerKind, short_id};
 use serde_json::Value;
@@ -27,19 +28,23 @@ pub enum DumpError {
     /// It is no JSON.
     #[error("no JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// It is something else.
-    #[error("no container in it; wanted is what {wanted} prints")]
-    Empty {
-        /// The command.
-        wanted: &'static str,
-    },
+    /// It is something else than an engine's.
+    #[error(
+        "no container in it; wanted is what `docker inspect $(docker ps -aq)`, `podman inspect` or \
+         `crictl inspect` prints"
+    )]
+    Empty,
+    /// It is something else than a cluster's.
+    #[error("{0}")]
+    Cluster(#[from] kubernetes::DumpError),
 }
 
-/// Containers by id, as reported, and pods by uid.
-#[derive(Clone, Debug, Default)]
+/// Containers by id, as reported, pods by uid, and what is around pods.
+#[derive(Debug, Default)]
 pub struct Dump {
     containers: HashMap<String, Metadata>,
     pods: HashMap<String, Pod>,
+    cluster: Objects,
 }
 
 impl Dump {
@@ -49,24 +54,30 @@ impl Dump {
     /// Where it is no JSON, or has no container.
     pub fn read_engine(&mut self, bytes: &[u8]) -> Result<usize, DumpError> {
         let mut count = 0;
-        for value in values(bytes)? {
+        for document in documents(&String::from_utf8_lossy(bytes)) {
+            let (value, _) = document?;
             let list = value.as_array().map_or(std::slice::from_ref(&value), |list| list);
             for metadata in list.iter().filter_map(of_engine) {
                 self.add(metadata);
                 count += 1;
             }
         }
-        let wanted = "`docker inspect $(docker ps -aq)`, `podman inspect` or `crictl inspect`";
-        if count == 0 { Err(DumpError::Empty { wanted }) } else { Ok(count) }
+        if count == 0 { Err(DumpError::Empty) } else { Ok(count) }
     }
 
-    /// Takes over the pods of a cluster's dump; how many containers they have.
+    /// Takes over the objects of a cluster's dump; how many containers its pods have.
     ///
     /// # Errors
-    /// Where it is no JSON, or has no pod.
+    /// Where it is no JSON, or has no object of a kind that is known here.
     pub fn read_cluster(&mut self, bytes: &[u8]) -> Result<usize, DumpError> {
-        let (mut pods, mut count) = (0, 0);
-        for value in values(bytes)? {
+        let (mut objects, mut count) = (0, 0);
+        for document in documents(&String::from_utf8_lossy(bytes)) {
+            let (value, json) = document?;
+            objects += match self.cluster.read_dump(json.as_bytes()) {
+                // Another one of the same file may have some.
+                Err(kubernetes::DumpError::Empty) => continue,
+                read => read?,
+            };
             let of_list = items(&value, &["items"]);
             let is_pods = text(&value, &["kind"]) == "PodList";
             let single = std::slice::from_ref(&value);
@@ -74,18 +85,34 @@ impl Dump {
                 // Items of a list of one kind need not repeat it.
                 let kind = text(object, &["kind"]);
                 if kind == "Pod" || (is_pods && kind.is_empty()) {
-                    pods += 1;
                     count += self.add_pod(object);
                 }
             }
         }
-        let wanted = "`kubectl get pods,... -A -o json`";
-        if pods == 0 { Err(DumpError::Empty { wanted }) } else { Ok(count) }
+        if objects == 0 { Err(kubernetes::DumpError::Empty.into()) } else { Ok(count) }
     }
 
     /// The record of every container, in JSON, in no particular order.
     pub fn records(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.containers.iter().map(|(id, metadata)| metadata.to_json(id, false))
+        self.containers.iter().map(|(id, metadata)| self.json(id, metadata))
+    }
+
+    fn json(&self, id: &str, metadata: &Metadata) -> Vec<u8> {
+        let around = metadata.pod_name().map(|pod| self.cluster.around(&pod)).unwrap_or_default();
+        metadata.to_json_with(id, false, |record| around.add_to(record))
+    }
+
+    /// The record of a container; see [`Self::find`].
+    pub(super) fn record(&self, id: &str, full_id: &str, cgroups: &[u8]) -> Option<Value> {
+        serde_json::from_slice(&self.json(id, &self.find(id, full_id, cgroups)?)).ok()
+    }
+
+    /// What is around the pod of a record, as a record has it.
+    pub(super) fn around(&self, record: &Value) -> Value {
+        let mut known = Value::Object(serde_json::Map::new());
+        let pod = PodName::of_record(record);
+        pod.map_or_else(Surroundings::default, |pod| self.cluster.around(&pod)).add_to(&mut known);
+        known
     }
 
     fn add_pod(&mut self, object: &Value) -> usize {
@@ -138,7 +165,7 @@ impl Dump {
 
     /// What is known of a container; of one that is not there what the uid of its pod tells, which
     /// stands in its cgroups.
-    pub(super) fn find(&self, id: &str, full_id: &str, cgroups: &[u8]) -> Option<Metadata> {
+    fn find(&self, id: &str, full_id: &str, cgroups: &[u8]) -> Option<Metadata> {
         if let Some(found) = self.containers.get(id) {
             return Some(found.clone());
         }
@@ -171,9 +198,15 @@ fn pod_uid(cgroups: &[u8]) -> Option<String> {
     text.match_indices("pod").find_map(|(at, mark)| uid(at + mark.len()))
 }
 
-fn values(bytes: &[u8]) -> Result<Vec<Value>, DumpError> {
-    let text = String::from_utf8_lossy(bytes);
-    Ok(serde_json::Deserializer::from_str(&text).into_iter().collect::<Result<_, _>>()?)
+/// The JSON values of a text, each with the text that it is read from.
+fn documents(text: &str) -> impl Iterator<Item = Result<(Value, &str), serde_json::Error>> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let mut begin = 0;
+    std::iter::from_fn(move || {
+        let value = values.next()?;
+        let from = std::mem::replace(&mut begin, values.byte_offset());
+        Some(value.map(|value| (value, &text[from..begin])))
+    })
 }
 
 /// A container of docker, podman or CRI.
@@ -217,7 +250,7 @@ mod tests {
         assert_eq!(found.image, "registry.example.test/team/busybox:1.35");
         assert!(found.env.contains(&"MODE=prod".to_owned()) && found.created_s == 1_795_238_660);
         assert!(dump.find("0123456789ab", "", b"").is_none());
-        assert!(matches!(dump.read_engine(b"[{\"a\":1}]"), Err(DumpError::Empty { .. })));
+        assert!(matches!(dump.read_engine(b"[{\"a\":1}]"), Err(DumpError::Empty)));
         assert!(matches!(dump.read_engine(b"Error: no such object"), Err(DumpError::Json(_))));
     }
 

@@ -155,6 +155,7 @@ impl Metadata {
     }
 
     /// The record of the stream for the container reported as `id`, as text.
+    #[cfg(test)]
     pub(crate) fn to_json(&self, id: &str, is_late: bool) -> Vec<u8> {
         self.to_json_with(id, is_late, |_| ())
     }

@@ -134,8 +134,7 @@ impl Enricher {
         let cgroups = inside.map_or(&b""[..], |thread| &thread.cgroups_raw);
         let located = locate(cgroups).filter(|found| found.id == id);
         let full_id = located.and_then(|found| std::str::from_utf8(found.full_id).ok()).unwrap_or(text);
-        let json = self.dump.find(text, full_id, cgroups)?.to_json(text, false);
-        serde_json::from_slice(&json).ok()
+        self.dump.record(text, full_id, cgroups)
     }
 
     /// The record of the stream with what dumps know beyond it; `None` where that is nothing.
@@ -144,11 +143,11 @@ impl Enricher {
         let id = record.get("container")?.get("id")?.as_str()?.to_owned();
         let is_first = self.done.insert(id.as_bytes().into());
         let before = record.clone();
-        let cgroups = &b""[..];
-        if let Some(known) = self.dump.find(&id, &id, cgroups) {
-            let known: Value = serde_json::from_slice(&known.to_json(&id, false)).ok()?;
+        if let Some(known) = self.dump.record(&id, &id, b"") {
             complete(&mut record, &known);
         }
+        let around = self.dump.around(&record);
+        complete(&mut record, &around);
         if record == before {
             return None;
         }

@@ -118,14 +118,20 @@ fn dumps_of_a_cluster_tell_the_pods() {
     let pod = |name: &str, namespace: &str, container: &str, id: &str| {
         json!({
             "kind": "Pod",
-            "metadata": {"name": name, "namespace": namespace, "uid": format!("uid-{name}"), "labels": {"app": container}},
+            "metadata": {"name": name, "namespace": namespace, "uid": format!("uid-{name}"), "labels": {"app": container},
+                         "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "made", "uid": "u1", "controller": true}]},
             "status": {"podIP": "10.244.0.7", "containerStatuses": [
                 {"name": container, "image": "example.test/tool:1.2", "imageID": "sha256:ab",
                  "containerID": format!("docker://{}", full(id))}]},
         })
     };
     let list = json!({"kind": "List", "apiVersion": "v1", "items": [
-        pod("client-x7k2p", "critical-app", "client", CLIENT), pod("kube-dns-1", "kube-system", "skydns", SKYDNS)]});
+        pod("client-x7k2p", "critical-app", "client", CLIENT), pod("kube-dns-1", "kube-system", "skydns", SKYDNS),
+        {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "made", "namespace": "critical-app", "uid": "u1",
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": "asked", "uid": "u2", "controller": true}]}},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "asked", "namespace": "critical-app", "uid": "u2", "labels": {"team": "core"}}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "front", "namespace": "critical-app"}, "spec": {"selector": {"app": "client"}}},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "critical-app", "labels": {"tier": "one"}}}]});
     let dump = write(dir.path(), "pods.json", &list);
     let out = dir.path().join("named.scap.gz");
     let said = enrich(&bare, "--k8s", &dump, &out);
@@ -141,6 +147,10 @@ fn dumps_of_a_cluster_tell_the_pods() {
     let format = "%k8s.ns.name %k8s.pod.ip %k8s.pod.label.app %k8s.pod.uid";
     let all = lines(CAPTURE.as_ref(), &out, format, "k8s.pod.name = client-x7k2p");
     assert_eq!(all[0], "critical-app 10.244.0.7 client uid-client-x7k2p");
+    let around =
+        "%k8s.rs.name %k8s.deployment.name %k8s.deployment.label.team %k8s.svc.name %k8s.ns.label.tier";
+    let all = lines(CAPTURE.as_ref(), &out, around, "k8s.pod.name = client-x7k2p");
+    assert_eq!(all[0], "made asked core front one");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::objects::Objects;
 
 /// Why a dump was not read.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum DumpError {
+pub enum DumpError {
     /// It is no JSON.
     #[error("{0}; wanted is what `kubectl get pods,namespaces,... -A -o json` prints")]
     Json(#[from] NotJson),

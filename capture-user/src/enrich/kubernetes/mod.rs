@@ -15,7 +15,6 @@
 
 mod access;
 mod client;
-#[cfg(test)]
 mod dump;
 mod follow;
 mod kubeconfig;
@@ -32,6 +31,8 @@ mod tls;
 mod yaml;
 
 pub use access::{AccessError, KubernetesOptions};
+pub use dump::DumpError;
+pub(crate) use objects::Objects;
 pub(crate) use surroundings::{PodName, Surroundings};
 
 use super::store::Store;
@@ -40,7 +41,6 @@ use capture_engine::state::k8s::Kind;
 use client::{Client, ClientError};
 use follow::Follower;
 use object::Document;
-use objects::Objects;
 use resources::{RESOURCES, escaped};
 use said::Said;
 use std::collections::HashSet;

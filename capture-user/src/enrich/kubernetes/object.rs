@@ -121,7 +121,7 @@ pub(super) struct WatchLine {
 /// Why a document was not read.
 #[derive(Debug, thiserror::Error)]
 #[error("no JSON: {0}")]
-pub(crate) struct NotJson(#[from] serde_json::Error);
+pub struct NotJson(#[from] serde_json::Error);
 
 impl Document {
     /// Reads one document.

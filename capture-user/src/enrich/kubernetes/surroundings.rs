@@ -29,13 +29,11 @@ pub(crate) struct PodName {
 }
 
 /// Labels by which containers tell their pod.
-#[cfg(test)]
 const POD_LABELS: [&str; 3] =
     ["io.kubernetes.pod.namespace", "io.kubernetes.pod.name", "io.kubernetes.pod.uid"];
 
 impl PodName {
     /// The pod of a container's record; `None` where it is in none.
-    #[cfg(test)]
     pub(crate) fn of_record(record: &Value) -> Option<PodName> {
         let container = record.get("container")?;
         let label = |name| Some(container.get("labels")?.get(name)?.as_str()?.to_owned());
