@@ -30,6 +30,8 @@ mod opening;
 mod parts;
 pub mod priority;
 mod probe_log;
+mod pump;
+mod queue;
 mod reread;
 pub mod rights;
 mod ring;

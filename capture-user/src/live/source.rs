@@ -9,30 +9,21 @@
 //! nothing falls between the two.
 
 use super::command::Running;
-use super::containers::{self, ContainerOptions, ContainerStats, Placer, Sighting, Watch};
+use super::containers::{self, ContainerOptions, ContainerStats, Placer, Watch};
 use super::decode::{DecodeOptions, Decoder};
-use super::opening::Opening;
-use super::priority;
+use super::pump::{Ended, OpeningWatch, Pump};
+use super::queue::{Delivery, Queue, Shared};
 use super::reread::Rereads;
 use super::watch::{WatchOptions, Watching};
-use super::{CaptureStats, ClockEvent, Collector, CpuStats, Item, LiveError, LiveOptions, snapshot};
+use super::{CaptureStats, Collector, CpuStats, LiveError, LiveOptions, snapshot};
 use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A batch is handed over when it holds this many bytes, or at the end of a drain.
-const BATCH_BYTES: usize = 1 << 20;
-/// Bytes of events that may wait for the consumer.
-const QUEUE_BYTES: usize = 128 << 20;
-/// Batches that were used and wait to be used again. Each keeps the memory of the fullest that it was, so
-/// that what a queue of many small ones takes would not go down again.
-const SPARE_BATCHES: usize = 8;
-/// How often the clocks are compared.
-const CLOCK_LOOK: Duration = Duration::from_secs(1);
 /// How long the start waits for the drain to reach the snapshot; a busy machine needs some drains.
 const OPENING_WAIT: Duration = Duration::from_secs(2);
 /// How long [`LiveSource::next`] waits before it answers [`Next::Idle`].
@@ -82,13 +73,6 @@ impl LiveStats {
     pub fn lost(&self) -> u64 {
         self.capture.lost() + self.sink_lost
     }
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    stop: AtomicBool,
-    queued_bytes: AtomicUsize,
-    sink_lost: AtomicU64,
 }
 
 /// A capture under way. Dropping it ends the capture, too: the probe is detached and the thread
@@ -195,29 +179,14 @@ impl Attached {
             }
             None => None,
         };
-        let (batch_tx, batches) = channel();
-        let (used, used_rx) = sync_channel(SPARE_BATCHES);
-        let (snapshot_taken, taken) = channel();
-        let (opening_tx, opened) = channel();
+        let watch = options.containers.as_ref().map(|c| Watch::new(c.directory.clone()));
+        let (queue, batches, used) = Queue::new(shared.clone(), watch);
+        let (opening, snapshot_taken, opened) = OpeningWatch::new();
         let pump = Pump {
-            opening: Some(Box::new(OpeningWatch {
-                opening: Opening::default(),
-                taken,
-                answer: opening_tx,
-                taken_ns: None,
-            })),
+            opening: Some(opening),
             collector,
             decoder,
-            queue: Queue {
-                batches: batch_tx,
-                used: used_rx,
-                shared: shared.clone(),
-                watch: options.containers.as_ref().map(|c| Watch::new(c.directory.clone())),
-                missing: None,
-                is_closed: false,
-                has_lost_state: false,
-                last_ts_ns: 0,
-            },
+            queue,
             rereads: Rereads::start().map_err(|source| LiveError::Os {
                 what: "starting the thread that reads processes",
                 source,
@@ -300,250 +269,5 @@ impl EventSource for LiveSource {
                 Ok(if ended == RecvTimeoutError::Timeout { Next::Idle } else { Next::End })
             }
         }
-    }
-}
-
-/// What the drain thread hands over.
-#[derive(Debug)]
-struct Delivery {
-    batch: Batch,
-    /// New containers, by the index of their first event.
-    new: Vec<(usize, Sighting)>,
-}
-
-/// What the drain thread leaves.
-#[derive(Debug)]
-struct Ended {
-    stats: CaptureStats,
-    reread: u64,
-    result: Result<(), LiveError>,
-}
-
-/// The drain thread.
-struct Pump {
-    /// Until the start snapshot is taken.
-    opening: Option<Box<OpeningWatch>>,
-    collector: Collector,
-    decoder: Decoder,
-    queue: Queue,
-    rereads: Rereads,
-    pause: Option<Duration>,
-    clock_looked: Instant,
-}
-
-/// Watches what changes while the start snapshot is taken.
-struct OpeningWatch {
-    opening: Opening,
-    /// Says when the snapshot was complete, CLOCK_MONOTONIC ns.
-    taken: Receiver<u64>,
-    answer: Sender<Opening>,
-    taken_ns: Option<u64>,
-}
-
-impl Pump {
-    /// After a drain: once it has passed the snapshot, hands over what changed before.
-    fn end_opening(&mut self, released_ns: u64) {
-        let Some(watch) = &mut self.opening else { return };
-        if watch.taken_ns.is_none() {
-            match watch.taken.try_recv() {
-                Ok(taken_ns) => watch.taken_ns = Some(taken_ns),
-                Err(TryRecvError::Empty) => {}
-                // No snapshot, no capture.
-                Err(TryRecvError::Disconnected) => self.opening = None,
-            }
-            return;
-        }
-        if watch.taken_ns.is_some_and(|taken_ns| taken_ns <= released_ns)
-            && let Some(watch) = self.opening.take()
-        {
-            watch.opening.spoilt().for_each(|pid| self.rereads.want(pid, 0));
-            // Whoever does not wait any more has a snapshot without it.
-            let _ = watch.answer.send(watch.opening);
-        }
-    }
-
-    fn run(mut self) -> Ended {
-        priority::raise(priority::DRAIN);
-        let mut batch = self.queue.empty_batch();
-        let drained = self.drain_until_stopped(&mut batch);
-        // After an error, too: what was recorded before it is delivered.
-        let mut way = Way {
-            decoder: &mut self.decoder,
-            queue: &mut self.queue,
-            rereads: &mut self.rereads,
-            opening: None,
-        };
-        let finished = self.collector.finish(&mut |item| way.take(item, &mut batch));
-        self.queue.send(&mut batch, &mut self.decoder);
-        self.queue.declare_missing(&mut batch, &mut self.decoder);
-        Ended { stats: self.collector.stats(), reread: self.rereads.placed, result: drained.and(finished) }
-    }
-
-    fn drain_until_stopped(&mut self, batch: &mut Batch) -> Result<(), LiveError> {
-        loop {
-            let mut way = Way {
-                decoder: &mut self.decoder,
-                queue: &mut self.queue,
-                rereads: &mut self.rereads,
-                opening: self.opening.as_deref_mut(),
-            };
-            let pause = self.collector.drain(&mut |item| way.take(item, batch))?;
-            let (released_ns, place_ns) = (self.collector.released_ns(), self.collector.place_now());
-            self.end_opening(released_ns);
-            self.rereads.step(released_ns, place_ns, &mut self.decoder, batch);
-            self.queue.send(batch, &mut self.decoder);
-            if std::mem::take(&mut self.queue.has_lost_state) {
-                self.rereads.want_all(released_ns);
-            }
-            if self.queue.shared.stop.load(Ordering::Relaxed) || self.queue.is_closed {
-                return Ok(());
-            }
-            self.look_at_clock(batch)?;
-            let pause = if self.opening.is_some() { pause } else { self.pause.unwrap_or(pause) };
-            std::thread::sleep(pause);
-        }
-    }
-
-    fn look_at_clock(&mut self, batch: &mut Batch) -> Result<(), LiveError> {
-        if self.clock_looked.elapsed() < CLOCK_LOOK {
-            return Ok(());
-        }
-        self.clock_looked = Instant::now();
-        let clock = self.collector.clock();
-        let Some(event) = clock.check()? else { return Ok(()) };
-        let offset_ns = clock.offset_ns();
-        // Not the present time: records older than that are still to come.
-        let ts_ns = clock.wall_ns(self.queue.last_ts_ns);
-        let note = match event {
-            ClockEvent::Stepped { by_ns } => format!("{{\"stepped_ns\":{by_ns}}}"),
-            ClockEvent::Suspended { for_ns } => format!("{{\"suspended_ns\":{for_ns}}}"),
-        };
-        self.decoder.set_wall_offset_ns(offset_ns);
-        self.decoder.note(b"capture.clock", note.as_bytes(), ts_ns, batch);
-        Ok(())
-    }
-}
-
-/// The way of what is drained into a batch.
-struct Way<'a> {
-    decoder: &'a mut Decoder,
-    queue: &'a mut Queue,
-    rereads: &'a mut Rereads,
-    opening: Option<&'a mut OpeningWatch>,
-}
-
-impl Way<'_> {
-    fn take(&mut self, item: Item<'_>, batch: &mut Batch) {
-        match item {
-            Item::Record(record) => {
-                let mut view = record.view;
-                view.header.ts_ns = record.ts_ns;
-                self.queue.last_ts_ns = record.ts_ns;
-                self.rereads.observe(&view, record.ts_ns);
-                if let Some(watch) = &mut self.opening {
-                    watch.opening.observe(&view, record.ts_ns);
-                }
-                self.decoder.decode(&view, record.cpu as u16, batch);
-                if let Some(watch) = &mut self.queue.watch
-                    && let Some(at) = self.decoder.take_described()
-                    && let Some(event) = batch.get(at)
-                {
-                    watch.look(&event, at);
-                }
-            }
-            Item::Loss(loss) => {
-                self.queue.last_ts_ns = loss.ts_ns;
-                self.decoder.loss(&loss, batch);
-            }
-            Item::Stale(stale) => {
-                self.queue.last_ts_ns = stale.ts_ns;
-                self.rereads.stale(&stale);
-                if let Some(watch) = &mut self.opening {
-                    stale.pids.into_iter().flatten().for_each(|&pid| watch.opening.spoil(pid, stale.from_ns));
-                }
-                self.decoder.stale(&stale, batch);
-            }
-        }
-        if batch.bytes().len() >= BATCH_BYTES {
-            self.queue.send(batch, self.decoder);
-        }
-    }
-}
-
-/// Events that found the queue full.
-#[derive(Clone, Copy)]
-struct Missing {
-    count: u64,
-    first_ts_ns: u64,
-    last_ts_ns: u64,
-}
-
-/// The bounded way to the consumer.
-struct Queue {
-    batches: Sender<Delivery>,
-    used: Receiver<Batch>,
-    shared: Arc<Shared>,
-    watch: Option<Watch>,
-    missing: Option<Missing>,
-    /// The consumer went away.
-    is_closed: bool,
-    /// Events were dropped that may have changed state.
-    has_lost_state: bool,
-    /// CLOCK_MONOTONIC of the last record or loss taken.
-    last_ts_ns: u64,
-}
-
-impl Queue {
-    fn empty_batch(&self) -> Batch {
-        match self.used.try_recv() {
-            Ok(batch) => batch,
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Batch::new(),
-        }
-    }
-
-    /// Hands the batch over, or drops it where the queue is full. It is empty afterwards.
-    fn send(&mut self, batch: &mut Batch, decoder: &mut Decoder) {
-        if batch.is_empty() {
-            return;
-        }
-        let len = batch.bytes().len();
-        if self.shared.queued_bytes.load(Ordering::Relaxed) + len > QUEUE_BYTES {
-            self.miss(batch);
-            return;
-        }
-        if self.missing.is_some() {
-            let mut mark = self.empty_batch();
-            self.declare_missing(&mut mark, decoder);
-        }
-        let fresh = self.empty_batch();
-        let new = self.watch.as_mut().map(Watch::take).unwrap_or_default();
-        self.pass(std::mem::replace(batch, fresh), new);
-    }
-
-    fn pass(&mut self, batch: Batch, new: Vec<(usize, Sighting)>) {
-        self.shared.queued_bytes.fetch_add(batch.bytes().len(), Ordering::Relaxed);
-        self.is_closed |= self.batches.send(Delivery { batch, new }).is_err();
-    }
-
-    fn miss(&mut self, batch: &mut Batch) {
-        let times = batch.get(0).zip(batch.get(batch.len() - 1)).map(|(a, b)| (a.ts_ns, b.ts_ns));
-        let (first, last) = times.unwrap_or_default();
-        let missing = self.missing.get_or_insert(Missing { count: 0, first_ts_ns: first, last_ts_ns: last });
-        missing.count += batch.len() as u64;
-        missing.last_ts_ns = last;
-        self.shared.sink_lost.fetch_add(batch.len() as u64, Ordering::Relaxed);
-        batch.clear();
-        if let Some(watch) = &mut self.watch {
-            watch.carry();
-        }
-    }
-
-    /// Puts a marker for what is missing into the stream.
-    fn declare_missing(&mut self, mark: &mut Batch, decoder: &mut Decoder) {
-        let Some(missing) = self.missing.take() else { return };
-        decoder.sink_loss(missing.count, missing.first_ts_ns, missing.last_ts_ns, mark);
-        self.has_lost_state = true;
-        decoder.stale_after_sink(missing.first_ts_ns, missing.last_ts_ns, mark);
-        self.pass(std::mem::take(mark), Vec::new());
     }
 }
