@@ -11,6 +11,7 @@ mod doctor;
 mod enrich;
 pub mod error;
 mod feed;
+mod limiter;
 mod lists;
 pub mod plan;
 mod proclist;

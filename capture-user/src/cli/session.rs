@@ -4,7 +4,8 @@
 use super::consumers::{ChiselConsumer, Consumer, Event, FileConsumer, LineConsumer, SummaryConsumer};
 use super::error::CliError;
 use super::feed::{Feed, Source};
-use super::plan::{Input as PlannedInput, Limits, LivePlan, Plan};
+use super::limiter::Limiter;
+use super::plan::{Input as PlannedInput, LivePlan, Plan};
 use super::progress::Progress;
 use super::report::ReplayStats;
 use super::signals::StopFlag;
@@ -476,31 +477,4 @@ impl Session {
 /// `-U`: whether the event's thread has one of the names.
 fn is_suppressed(view: &EventView<'_>, names: &[String]) -> bool {
     view.thread().is_some_and(|thread| names.iter().any(|name| name.as_bytes() == &*thread.comm))
-}
-
-/// `-n` and `-M`.
-struct Limiter {
-    limits: Limits,
-    counted: u64,
-    first_ts_ns: Option<u64>,
-}
-
-impl Limiter {
-    fn new(limits: Limits) -> Self {
-        Limiter { limits, counted: 0, first_ts_ns: None }
-    }
-
-    /// Whether an event of this time is past `-M`, which counts from the first event seen.
-    #[inline]
-    fn is_past_end(&mut self, ts_ns: u64) -> bool {
-        let first = *self.first_ts_ns.get_or_insert(ts_ns);
-        self.limits.duration_ns.is_some_and(|limit| ts_ns.saturating_sub(first) >= limit)
-    }
-
-    /// Counts an event that passed the filter; whether it was the last of `-n`.
-    #[inline]
-    fn count_is_reached(&mut self) -> bool {
-        self.counted += 1;
-        self.limits.count == Some(self.counted)
-    }
 }
