@@ -8,9 +8,9 @@
 //! Invariant: at most one thread's call is set aside, for the two events that follow the note; whatever
 //! else comes instead puts it back.
 
-use crate::state::thread::{Entered, Thread};
+use crate::state::thread::{Entered, LastCall, Thread};
+use capture_common::RawEvent;
 use capture_common::event_table::code;
-use capture_common::{EventCode, RawEvent};
 
 /// How the names of all notes on io_uring begin.
 pub(crate) const NOTES: &[u8] = b"capture.io_uring.";
@@ -26,13 +26,7 @@ pub(crate) struct Aside {
     left: u8,
     /// When the operation was submitted, ns; 0 unknown.
     submit_ts_ns: u64,
-    last_code: Option<EventCode>,
-    last_fd: i64,
-    enter_ts_ns: u64,
-    latency_ns: u64,
-    entered: Option<Box<Entered>>,
-    entered_is_fresh: bool,
-    has_returned: bool,
+    call: LastCall,
 }
 
 impl Aside {
@@ -47,21 +41,13 @@ impl Aside {
             return None;
         }
         let data = raw.text(2).filter(|data| data.windows(11).any(|part| part == b"\"call\":true"))?;
-        let aside = Aside {
+        let call = LastCall { entered: spare.take(), ..LastCall::default() };
+        Some(Aside {
             tid: raw.tid,
             left: 2,
             submit_ts_ns: number(data, b"\"submit_ts_ns\":").unwrap_or(0),
-            last_code: thread.last_code,
-            last_fd: thread.last_fd,
-            enter_ts_ns: thread.enter_ts_ns,
-            latency_ns: thread.latency_ns,
-            entered: thread.entered.take(),
-            entered_is_fresh: thread.entered_is_fresh,
-            has_returned: thread.has_returned,
-        };
-        thread.entered = spare.take();
-        thread.entered_is_fresh = false;
-        Some(aside)
+            call: std::mem::replace(&mut thread.call, call),
+        })
     }
 
     /// Takes the thread's next event; whether it is one of the two.
@@ -83,13 +69,7 @@ impl Aside {
 
     /// Puts the call back; what the operation's own events left there can be used again.
     pub(crate) fn end(self, thread: &mut Thread) -> Option<Box<Entered>> {
-        thread.last_code = self.last_code;
-        thread.last_fd = self.last_fd;
-        thread.enter_ts_ns = self.enter_ts_ns;
-        thread.latency_ns = self.latency_ns;
-        thread.entered_is_fresh = self.entered_is_fresh;
-        thread.has_returned = self.has_returned;
-        std::mem::replace(&mut thread.entered, self.entered)
+        std::mem::replace(&mut thread.call, self.call).entered
     }
 }
 

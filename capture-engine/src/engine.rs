@@ -284,11 +284,11 @@ impl Engine {
             } else if kind.is_booked() && !kind.is_iterated() {
                 book(thread, raw, kind, applied, &mut self.machine.counters);
                 if let Some(aside) = self.aside.as_ref().filter(|_| raw.code.is_enter()) {
-                    thread.enter_ts_ns = aside.began_ts_ns(raw.ts_ns);
+                    thread.call.enter_ts_ns = aside.began_ts_ns(raw.ts_ns);
                 }
             } else if kind.is_switch() {
                 // No call of the thread's: it has the latency of its last one.
-                applied.latency_ns = thread.latency_ns;
+                applied.latency_ns = thread.call.latency_ns;
             }
             if applied.fd_num >= 0 {
                 applied.fd_owner = Some(self.machine.main_slot(slot));
@@ -402,30 +402,30 @@ fn book(
     counters: &mut Counters,
 ) {
     if raw.code.is_enter() {
-        thread.last_code = Some(raw.code);
-        thread.has_returned = false;
-        thread.entered_is_fresh = false;
-        thread.last_fd = -1;
-        thread.enter_ts_ns = raw.ts_ns;
-        thread.latency_ns = 0;
+        thread.call.code = Some(raw.code);
+        thread.call.has_returned = false;
+        thread.call.entered_is_fresh = false;
+        thread.call.fd = -1;
+        thread.call.enter_ts_ns = raw.ts_ns;
+        thread.call.latency_ns = 0;
         applied.enter_ts_ns = raw.ts_ns;
         if kind.uses_fd() {
-            thread.last_fd = kind.fd_param().and_then(|at| raw.int(at)).unwrap_or(-1);
-            applied.fd_num = thread.last_fd;
+            thread.call.fd = kind.fd_param().and_then(|at| raw.int(at)).unwrap_or(-1);
+            applied.fd_num = thread.call.fd;
         }
         return;
     }
-    applied.enter_ts_ns = thread.enter_ts_ns;
-    if thread.enter_ts_ns != 0 {
-        thread.latency_ns = raw.ts_ns.saturating_sub(thread.enter_ts_ns);
-        applied.latency_ns = thread.latency_ns;
+    applied.enter_ts_ns = thread.call.enter_ts_ns;
+    if thread.call.enter_ts_ns != 0 {
+        thread.call.latency_ns = raw.ts_ns.saturating_sub(thread.call.enter_ts_ns);
+        applied.latency_ns = thread.call.latency_ns;
     }
     // One exit for one enter: the next one's enter was lost.
-    applied.paired = !thread.has_returned && is_pair(thread.last_code, raw.code);
-    thread.has_returned = true;
+    applied.paired = !thread.call.has_returned && is_pair(thread.call.code, raw.code);
+    thread.call.has_returned = true;
     if !applied.paired {
         counters.unpaired_exits += 1;
-        thread.last_fd = -1;
+        thread.call.fd = -1;
     }
     if kind.has_result_first()
         && let Some(value) = raw.int(0)
@@ -436,9 +436,9 @@ fn book(
     if kind.uses_fd() {
         // The exit's own word counts more: the enter may be that of an earlier call whose exit was lost.
         if let Some(fd) = kind.fd_param().and_then(|at| raw.int(at)) {
-            thread.last_fd = fd;
+            thread.call.fd = fd;
         }
-        applied.fd_num = thread.last_fd;
+        applied.fd_num = thread.call.fd;
     }
 }
 

@@ -192,7 +192,7 @@ impl<'c> Ctx<'c> {
         self.applied.fd_key = fd;
         self.applied.fd_owner = self.main_slot();
         if let Some(thread) = self.thread_mut() {
-            thread.last_fd = fd;
+            thread.call.fd = fd;
         }
     }
 
@@ -257,8 +257,8 @@ impl<'c> Ctx<'c> {
     /// Keeps numbers and text of this enter for the exit. Text beyond PATH_MAX is cut.
     pub(crate) fn keep(&mut self, nums: [i64; 4], bytes: &[u8]) {
         let Some(thread) = self.thread_mut() else { return };
-        thread.entered_is_fresh = true;
-        let entered = thread.entered.get_or_insert_with(Box::default);
+        thread.call.entered_is_fresh = true;
+        let entered = thread.call.entered.get_or_insert_with(Box::default);
         let before = entered.bytes.capacity();
         entered.nums = nums;
         entered.bytes.clear();
@@ -274,13 +274,13 @@ impl<'c> Ctx<'c> {
         if !self.applied.paired {
             return None;
         }
-        self.thread_mut().filter(|t| t.entered_is_fresh)?.entered.take()
+        self.thread_mut().filter(|t| t.call.entered_is_fresh)?.call.entered.take()
     }
 
     /// Puts back what [`Ctx::take_entered`] took.
     pub(crate) fn give_back(&mut self, entered: Option<Box<Entered>>) {
         if let (Some(entered), Some(thread)) = (entered, self.thread_mut()) {
-            thread.entered = Some(entered);
+            thread.call.entered = Some(entered);
         }
     }
 
@@ -289,7 +289,7 @@ impl<'c> Ctx<'c> {
         if !self.applied.paired {
             return None;
         }
-        let thread = self.thread().filter(|t| t.entered_is_fresh)?;
-        thread.entered.as_deref()
+        let thread = self.thread().filter(|t| t.call.entered_is_fresh)?;
+        thread.call.entered.as_deref()
     }
 }

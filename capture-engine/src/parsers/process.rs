@@ -156,7 +156,7 @@ fn child_side(ctx: &mut Ctx<'_>, cloned: &Cloned<'_>) {
             ts_ns.saturating_sub(thread.clone_ts_ns) > LEFTOVER_AGE_NS
         } else {
             // It was there before, and has lived: not the one that only now begins.
-            thread.last_code.is_some_and(EventCode::is_enter)
+            thread.call.code.is_some_and(EventCode::is_enter)
         };
         if !leftover && !thread.is_fake {
             if in_namespace {

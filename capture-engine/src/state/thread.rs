@@ -122,23 +122,45 @@ pub struct Thread {
     pub exec_ns: u64,
     /// Open files (main threads; empty otherwise).
     pub fds: FdTable,
-    /// Whether the exit of its last enter was seen.
-    pub(crate) has_returned: bool,
-    /// Code of its last event that counts for pairing; `None` before the first.
-    pub last_code: Option<EventCode>,
-    /// Fd of its last enter event, -1 none.
-    pub last_fd: i64,
-    /// Time of its last enter event, ns; 0 none.
-    pub enter_ts_ns: u64,
+    /// The call that it is in, or was in last.
+    pub(crate) call: LastCall,
     /// Time of its last event before the current one, ns; 0 none. Updated after the event.
     pub last_event_ts_ns: u64,
-    /// Duration of its last completed call, ns.
-    pub latency_ns: u64,
+    /// Tids of the processes whose parent it is.
+    pub(crate) children: Vec<i64>,
+}
+
+/// The call that a thread is in, or was in last: what its exit needs of its enter.
+#[derive(Clone, Debug)]
+pub(crate) struct LastCall {
+    /// Code of the last event that counts for pairing; `None` before the first.
+    pub(crate) code: Option<EventCode>,
+    /// Whether the exit of the enter was seen.
+    pub(crate) has_returned: bool,
+    /// Fd of the enter, or of the exit where that has one; -1 none.
+    pub(crate) fd: i64,
+    /// Time of the enter, ns; 0 none.
+    pub(crate) enter_ts_ns: u64,
+    /// Duration of the last completed call, ns.
+    pub(crate) latency_ns: u64,
+    /// What was kept of the parameters of an enter.
     pub(crate) entered: Option<Box<Entered>>,
     /// Whether `entered` is of the last enter event.
     pub(crate) entered_is_fresh: bool,
-    /// Tids of the processes whose parent it is.
-    pub(crate) children: Vec<i64>,
+}
+
+impl Default for LastCall {
+    fn default() -> Self {
+        LastCall {
+            code: None,
+            has_returned: false,
+            fd: -1,
+            enter_ts_ns: 0,
+            latency_ns: 0,
+            entered: None,
+            entered_is_fresh: false,
+        }
+    }
 }
 
 /// Process CPU counters of `procinfo` events.
@@ -229,14 +251,8 @@ impl Thread {
             cpu_before: CpuTimes::default(),
             exec_ns: 0,
             fds: FdTable::default(),
-            has_returned: false,
-            last_code: None,
-            last_fd: -1,
-            enter_ts_ns: 0,
+            call: LastCall::default(),
             last_event_ts_ns: 0,
-            latency_ns: 0,
-            entered: None,
-            entered_is_fresh: false,
             children: Vec::new(),
         }
     }
@@ -264,7 +280,7 @@ impl Thread {
             let owners = if only_share { Text::strong_count(text).max(1) } else { 1 };
             if text.is_empty() { 0 } else { (text.len() + TEXT).div_ceil(owners) }
         };
-        let entered = self.entered.as_ref().map_or(0, |e| size_of::<Entered>() + e.bytes.capacity());
+        let entered = self.call.entered.as_ref().map_or(0, |e| size_of::<Entered>() + e.bytes.capacity());
         size_of::<Thread>() + PLACE + texts.map(cost).iter().sum::<usize>() + entered
     }
 
