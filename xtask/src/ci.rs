@@ -1,11 +1,10 @@
-//! `cargo xtask ci` and `cargo xtask test`: what a change has to pass.
+//! `cargo xtask ci`: what a change has to pass.
 //!
-//! Live tests need root and a kernel with BTF; where they cannot run they say so on stderr and
-//! in the file named by `CAPTURE_SKIP_LOG`, which is how the totals at the end count them.
+//! The tests come last, so that their totals and failures end what is printed.
 
 use crate::shell::{cargo, run};
 use anyhow::{Result, bail};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 /// One step of the check.
@@ -20,9 +19,9 @@ const STEPS: &[Step] = &[
     Step { name: "lints", run: clippy },
     Step { name: "documentation", run: docs },
     Step { name: "probe rebuild", run: || crate::ebpf::run(&["--check".to_string()]) },
-    Step { name: "tests", run: || test(&[]) },
     Step { name: "examples", run: examples },
-    Step { name: "fuzz targets", run: || crate::fuzz::run(&["all".to_string(), "20".to_string()]) },
+    Step { name: "fuzz targets", run: crate::fuzz::check },
+    Step { name: "tests", run: || crate::suites::test(&[]) },
 ];
 
 /// Entry point of `ci`.
@@ -75,20 +74,4 @@ fn examples() -> Result<()> {
     run(&mut cargo(&["run", "--quiet", "--package", "filter-lang", "--example", "made_up_record"]))?;
     run(cargo(&["run", "--quiet", "--package", "filter-lang", "--example", "json_lines"])
         .stdin(Stdio::null()))
-}
-
-/// Entry point of `test`: all suites, then the totals and the skips.
-pub(crate) fn test(args: &[String]) -> Result<()> {
-    let log = crate::repo_root().join("target").join("skipped.txt");
-    std::fs::create_dir_all(crate::repo_root().join("target"))?;
-    std::fs::write(&log, "")?;
-    let mut command: Command = cargo(&["test", "--workspace", "--no-fail-fast", "--profile", "checked"]);
-    command.args(args).env("CAPTURE_SKIP_LOG", &log);
-    let result = run(&mut command);
-    let skipped = std::fs::read_to_string(&log)?;
-    eprintln!("\nskipped tests: {}", skipped.lines().count());
-    for line in skipped.lines() {
-        eprintln!("  {line}");
-    }
-    result
 }

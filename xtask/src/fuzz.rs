@@ -6,7 +6,8 @@
 
 use crate::shell::{cargo, run as run_command};
 use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Name, the longest input that is tried, and whether the target makes seeds.
@@ -25,8 +26,28 @@ const RUSTFLAGS: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-
 
 const SECONDS: u64 = 900;
 
-/// Entry point.
+/// How long `cargo xtask ci` runs each target.
+const CHECK_SECONDS: u64 = 15;
+
+/// Where libFuzzer's lines go.
+#[derive(Clone, Copy)]
+enum Lines {
+    Shown,
+    /// Into a file, of which the end is shown if the target fails.
+    Kept,
+}
+
+/// Entry point of `fuzz`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
+    run_targets(args, Lines::Shown)
+}
+
+/// All targets for a short time, with a line for each.
+pub(crate) fn check() -> Result<()> {
+    run_targets(&["all".to_string(), CHECK_SECONDS.to_string()], Lines::Kept)
+}
+
+fn run_targets(args: &[String], lines: Lines) -> Result<()> {
     let names = || TARGETS.iter().map(|(name, ..)| *name).collect::<Vec<_>>().join(", ");
     let wanted = args.first().map_or("all", String::as_str);
     let targets: Vec<_> = TARGETS.iter().filter(|(name, ..)| wanted == "all" || wanted == *name).collect();
@@ -62,9 +83,24 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             .arg(format!("-max_len={max_len}"))
             .args(["-rss_limit_mb=1024", "-timeout=30", "-print_final_stats=1", "-verbosity=1"]);
         eprintln!("fuzz target {name}, {seconds} s");
-        run_command(&mut fuzz).with_context(|| format!("what was found is in {}", findings.display()))?;
+        let result = match lines {
+            Lines::Shown => run_command(&mut fuzz),
+            Lines::Kept => run_quietly(&mut fuzz, &folder.join(format!("{name}.log"))),
+        };
+        result.with_context(|| format!("what was found is in {}", findings.display()))?;
     }
     Ok(())
+}
+
+/// Runs it with its output in a file, and fails with the last lines of that.
+fn run_quietly(fuzz: &mut Command, log: &Path) -> Result<()> {
+    let file = File::create(log).with_context(|| format!("creating {}", log.display()))?;
+    run_command(fuzz.stdout(file.try_clone()?).stderr(file)).map_err(|error| {
+        let text = std::fs::read(log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        error.context(lines[lines.len().saturating_sub(40)..].join("\n"))
+    })
 }
 
 /// The C++ compiler that `CXX` or the system has.

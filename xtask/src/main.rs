@@ -12,6 +12,7 @@ mod ebpf;
 mod fuzz;
 mod sample;
 mod shell;
+mod suites;
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ const TASKS: &[Task] = &[
         "build capture, record a small web request live and replay it (offline part without root)",
         demo::run_demo,
     ),
-    ("test", "run all test suites and print the totals and skips", ci::test),
+    ("test", "run all test suites and print the totals and skips", suites::test),
     ("ci", "what CI runs: formatting, generated files, lints, docs, probe rebuild, tests", ci::run_all),
     ("codegen", "write the tables of capture-common from its data (--check: only compare)", codegen::run),
     (
