@@ -15,6 +15,7 @@
 mod config;
 mod copy;
 mod fdtable;
+mod filter;
 mod log;
 mod maps;
 mod paths;

@@ -6,7 +6,7 @@
 use crate::catalogue::{FieldCatalogue, field};
 use crate::fields;
 use crate::view::EventView;
-use filter_lang::{Constant, Filter, FilterError, Library, Op, Options, Requirement, Scratch};
+use filter_lang::{Constant, Filter, FilterError, Library, Op, Options, Parts, Requirement, Scratch};
 
 /// A compiled filter over the fields of events.
 #[derive(Debug)]
@@ -41,6 +41,11 @@ impl EventFilter {
             return false;
         }
         self.filter.matches(event, &mut self.scratch)
+    }
+
+    /// Which parts of the filter are true on an event, bit by bit.
+    pub(crate) fn results(&mut self, parts: &Parts, event: &EventView<'_>) -> u64 {
+        self.filter.results(parts, event, &mut self.scratch)
     }
 
     /// The filter itself.

@@ -30,6 +30,7 @@ pub mod event_filter;
 mod event_kinds;
 pub mod fields;
 pub mod format;
+pub mod kernel_filter;
 pub mod listing;
 mod parsers;
 pub mod render;

@@ -24,13 +24,9 @@ pub(crate) fn matches<R: Record + ?Sized>(program: &Program, record: &R, scratch
     run(program, record, event_type, scratch)
 }
 
+#[inline]
 fn run<R: Record + ?Sized>(program: &Program, record: &R, event_type: u16, scratch: &mut Scratch) -> bool {
-    scratch.arena.reset();
-    scratch.recall.begin(program.id, &program.subjects);
-    let Scratch { arena, recall } = &*scratch;
-    let values = empty_slots(arena, program.value_slots);
-    let memos = empty_slots(arena, program.memo_slots);
-    Evaluation { program, record, event_type, arena, recall, values, memos }.instr(program.root)
+    Evaluation::new(program, record, event_type, scratch).instr(program.root)
 }
 
 /// Slots for this event. A filter without shared parts touches no memory for them.
@@ -38,7 +34,7 @@ fn empty_slots<T: Copy>(arena: &Arena, count: usize) -> &[Cell<Option<T>>] {
     if count == 0 { &[] } else { arena.bump().alloc_slice_fill_with(count, |_| Cell::new(None)) }
 }
 
-struct Evaluation<'a, R: Record + ?Sized> {
+pub(crate) struct Evaluation<'a, R: Record + ?Sized> {
     program: &'a Program,
     record: &'a R,
     event_type: u16,
@@ -49,8 +45,24 @@ struct Evaluation<'a, R: Record + ?Sized> {
 }
 
 impl<'a, R: Record + ?Sized> Evaluation<'a, R> {
-    /// Recursion follows the tree, whose depth the check has bounded.
-    fn instr(&self, id: InstrId) -> bool {
+    /// Begins with one record, of which nothing is read yet.
+    #[inline]
+    pub(crate) fn new(
+        program: &'a Program,
+        record: &'a R,
+        event_type: u16,
+        scratch: &'a mut Scratch,
+    ) -> Evaluation<'a, R> {
+        scratch.arena.reset();
+        scratch.recall.begin(program.id, &program.subjects);
+        let Scratch { arena, recall } = &*scratch;
+        let values = empty_slots(arena, program.value_slots);
+        let memos = empty_slots(arena, program.memo_slots);
+        Evaluation { program, record, event_type, arena, recall, values, memos }
+    }
+
+    /// Whether a condition is true. Recursion follows the tree, whose depth the check has bounded.
+    pub(crate) fn instr(&self, id: InstrId) -> bool {
         let instr = &self.program.instrs[id];
         let Some(slot) = instr.memo_slot else {
             return self.kind(&instr.kind);

@@ -9,6 +9,7 @@ use crate::eval;
 use crate::explain;
 use crate::library::Library;
 use crate::lint;
+use crate::outline::{self, Outline, Parts};
 use crate::parse;
 use crate::requirements::{self, Requirement};
 use crate::simplify::simplify;
@@ -79,6 +80,36 @@ impl Filter {
     #[inline]
     pub fn matches<R: Record + ?Sized>(&self, record: &R, scratch: &mut Scratch) -> bool {
         eval::matches(&self.program, record, scratch)
+    }
+
+    /// The parts of the filter that fields of a kind decide alone: as large as possible, at most
+    /// [`Parts::MAX`] of them.
+    #[must_use]
+    pub fn parts(&self, of_kind: &dyn Fn(&FieldRef) -> bool) -> Parts {
+        outline::parts(&self.program, of_kind)
+    }
+
+    /// Which of the parts are true on a record, bit by bit. Only fields of their kind are read.
+    pub fn results<R: Record + ?Sized>(&self, parts: &Parts, record: &R, scratch: &mut Scratch) -> u64 {
+        outline::results(&self.program, parts, record, scratch)
+    }
+
+    /// Can a record match of which only an outline is known, and, where they are given, the results of
+    /// the parts? `false` is certain, `true` is not.
+    pub fn may_match<R: Outline + ?Sized>(
+        &self,
+        outline: &R,
+        parts: &Parts,
+        results: Option<u64>,
+        scratch: &mut Scratch,
+    ) -> bool {
+        outline::may_match(&self.program, outline, parts, results, scratch)
+    }
+
+    /// Number of distinct conditions, a measure of what asking the filter costs.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.program.instrs.len()
     }
 
     /// Event types that can match; events of other types need not be read.

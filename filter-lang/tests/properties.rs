@@ -5,7 +5,8 @@ mod reference;
 mod support;
 
 use filter_lang::{
-    Arg, Check, Expr, Filter, Item, Modifier, Op, Operand, Options, Rhs, Scratch, Span, Text, parse,
+    Arena, Arg, Check, Expr, FieldRef, Filter, Item, Known, Modifier, Op, Operand, Options, Outline, Record,
+    Rhs, Scratch, Span, Text, Value, parse,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -206,6 +207,48 @@ fn event() -> impl Strategy<Value = Event> {
         })
 }
 
+/// An event of which only some is known: which fields in full, and which by half, says `seed`.
+struct Outlined<'e> {
+    event: &'e Event,
+    seed: u64,
+}
+
+impl Record for Outlined<'_> {
+    fn field<'a>(&'a self, field: &'a FieldRef, arena: &'a Arena) -> Value<'a> {
+        assert_eq!(self.known(field), Known::Value, "{field:?} is read, but not known");
+        self.event.field(field, arena)
+    }
+
+    fn event_type(&self) -> u16 {
+        self.event.code
+    }
+}
+
+impl Outline for Outlined<'_> {
+    fn known(&self, field: &FieldRef) -> Known {
+        let arena = Arena::new();
+        let luck = (self.seed ^ u64::from(field.id.0)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        match (self.event.field(field, &arena), luck % 4) {
+            _ if self.seed == ALL_KNOWN => Known::Value,
+            (_, 0) => Known::Nothing,
+            (Value::None, 1) => Known::Absent,
+            (value, 1 | 2) => match value.as_integer() {
+                Some(number) if number < 0 => Known::Between(-100, -1),
+                Some(number) => Known::Between(number.min(3), 2000),
+                None if value.as_bytes().is_some_and(|text| text != b"curl") => Known::OtherThan(b"curl"),
+                None => Known::Value,
+            },
+            _ => Known::Value,
+        }
+    }
+}
+
+const ALL_KNOWN: u64 = u64::MAX;
+
+fn is_about_process(field: &FieldRef) -> bool {
+    support::FIELDS[field.id.0 as usize].0.starts_with("proc.")
+}
+
 /// 1,500 cases each, or as many as the variable PROPTEST_CASES says.
 fn config() -> ProptestConfig {
     let from_environment = ProptestConfig::default();
@@ -248,6 +291,29 @@ proptest! {
             prop_assert_eq!(got, wanted, "{} on {:?}", printed, event);
             prop_assert!(!wanted || filter.event_types().contains(event.code), "{}: type {}", printed, event.code);
             prop_assert!(wanted || !filter.type_bounds().must.contains(event.code), "{}", printed);
+        }
+    }
+
+    #[test]
+    fn what_matches_is_never_ruled_out(
+        expr in expr(), events in prop::collection::vec(event(), 1..8), seed in any::<u64>(), count in 0_usize..4
+    ) {
+        let printed = expr.to_string();
+        let filter = Filter::compile(&printed, &Fields, &Options::default())
+            .map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let parts = filter.parts(&is_about_process).first(count);
+        let mut scratch = Scratch::new();
+        for event in &events {
+            let wanted = reference::holds(&expr, event);
+            let results = filter.results(&parts, event, &mut scratch);
+            for results in [None, Some(results)] {
+                let outline = Outlined { event, seed };
+                let may = filter.may_match(&outline, &parts, results, &mut scratch);
+                prop_assert!(may || !wanted, "{} on {:?}, {:?}", printed, event, results);
+                // Where all is known it is the answer.
+                let all = Outlined { event, seed: ALL_KNOWN };
+                prop_assert_eq!(filter.may_match(&all, &parts, results, &mut scratch), wanted, "{}", printed);
+            }
         }
     }
 

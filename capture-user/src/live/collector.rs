@@ -64,6 +64,8 @@ pub struct CpuStats {
     pub self_excluded: u64,
     /// Records of processes outside the watched tree, not made (not in `seen`).
     pub filtered: u64,
+    /// Records that cannot pass the filter, not made (not in `seen`).
+    pub left_out: u64,
 }
 
 /// Counts of the whole capture. Every record that was to be written is in exactly one of: written,
@@ -129,6 +131,8 @@ pub struct Collector {
     skipped_declared: u64,
     no_ring_declared: u64,
     clock: WallClock,
+    /// Everything up to here was handed out, CLOCK_MONOTONIC ns.
+    released_ns: u64,
 }
 
 impl std::fmt::Debug for Collector {
@@ -156,9 +160,7 @@ impl Collector {
         let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
         let log = if options.probe.log { Some(ProbeLog::open(&mut probe)?) } else { None };
         let clock = WallClock::start()?;
-        for part in options.probe.all_parts() {
-            probe.attach(part)?;
-        }
+        probe.attach_all()?;
         Ok(Self {
             sources: readers.into_iter().map(source).collect(),
             _memory: memory,
@@ -170,6 +172,7 @@ impl Collector {
             skipped_declared: 0,
             no_ring_declared: 0,
             clock,
+            released_ns: 0,
         })
     }
 
@@ -186,6 +189,7 @@ impl Collector {
         let limit = merge::watermark(taken_ns, self.sources.iter_mut().map(|s| s.reader.look()));
         let fill = self.sources.iter().map(|s| s.reader.fill()).fold(0.0, f64::max);
         let released = self.release(limit, sink);
+        self.released_ns = self.released_ns.max(limit);
         self.stats.drains += 1;
         self.declare_open(limit, sink);
         released.map(|()| self.pace.after_drain(fill))
@@ -298,6 +302,7 @@ impl Collector {
                 stats.nested_lost += now.nested_lost;
                 stats.self_excluded += now.self_excluded;
                 stats.filtered += now.filtered;
+                stats.left_out += now.left_out;
             }
         }
         CaptureStats {
@@ -307,6 +312,11 @@ impl Collector {
             without_ring: self.no_ring_declared,
             ..self.stats.clone()
         }
+    }
+
+    /// The time up to which every record was handed out, CLOCK_MONOTONIC ns.
+    pub fn released_ns(&self) -> u64 {
+        self.released_ns
     }
 
     /// The clock that turns record times into wall-clock time. [`WallClock::check`] it now and

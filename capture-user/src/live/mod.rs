@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! features -> offsets -> load (probe) -> ring -> merge -> collector -> decode
-//!                                                 loss, clock, sleep
+//!              push --^     ^-- classes          loss, clock, sleep
 //! ```
 //!
 //! Invariant: a record is written, or lost and declared, or excluded and counted; and the stream
 //! never goes back in time.
 
 mod btf;
+pub mod classes;
 mod clock;
 mod collector;
 pub mod command;
@@ -27,6 +28,7 @@ mod object;
 mod offsets;
 pub mod priority;
 mod probe_log;
+pub mod push;
 pub mod rights;
 mod ring;
 mod sleep;
@@ -34,6 +36,7 @@ pub mod snapshot;
 pub mod source;
 mod tree;
 pub mod watch;
+mod whoami;
 
 pub use clock::{ClockEvent, WallClock};
 pub use collector::{CaptureStats, Collector, CpuStats, Item, LiveOptions, RecordRef};

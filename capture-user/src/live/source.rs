@@ -8,6 +8,7 @@
 //! The probe is attached first and the snapshot taken after, while events already queue up:
 //! nothing falls between the two.
 
+use super::classes::Classes;
 use super::command::Running;
 use super::containers::{self, ContainerOptions, ContainerStats, Placer, Sighting, Watch};
 use super::decode::{DecodeOptions, Decoder};
@@ -92,6 +93,9 @@ pub struct LiveSource {
     shared: Arc<Shared>,
     placer: Option<Placer>,
     watching: Option<Watching>,
+    classes: Option<Classes>,
+    /// Every record up to here is in the batches delivered, CLOCK_MONOTONIC ns.
+    until_ns: u64,
     pump: Option<JoinHandle<Ended>>,
     started: Instant,
     stats: LiveStats,
@@ -124,6 +128,16 @@ impl LiveSource {
     /// When the system refuses the signal handlers.
     pub fn begin_command(&mut self, stop: Arc<AtomicBool>) -> Result<bool, LiveError> {
         self.watching.as_mut().map_or(Ok(false), |watching| watching.begin(stop))
+    }
+
+    /// The classes of threads, where the probe wants to know them.
+    pub fn classes(&mut self) -> Option<&mut Classes> {
+        self.classes.as_mut()
+    }
+
+    /// Time up to which every record is in the batches delivered, CLOCK_MONOTONIC ns.
+    pub fn until_ns(&self) -> u64 {
+        self.until_ns
     }
 
     /// Asks for the end: recording stops, what was recorded is still delivered.
@@ -183,6 +197,7 @@ impl Attached {
             }
             None => None,
         };
+        let classes = collector.probe().take_classes(&options.live.probe)?;
         let (batch_tx, batches) = channel();
         let (used, used_rx) = sync_channel(SPARE_BATCHES);
         let pump = Pump {
@@ -196,6 +211,7 @@ impl Attached {
                 missing: None,
                 is_closed: false,
                 last_ts_ns: 0,
+                until_ns: 0,
             },
             clock_looked: Instant::now(),
         };
@@ -212,6 +228,8 @@ impl Attached {
             shared,
             placer,
             watching,
+            classes,
+            until_ns: 0,
             pump: Some(pump),
             started,
             stats,
@@ -244,7 +262,8 @@ impl EventSource for LiveSource {
             return Ok(Next::Section(snapshot));
         }
         match self.batches.recv_timeout(IDLE) {
-            Ok(Delivery { batch: fresh, new }) => {
+            Ok(Delivery { batch: fresh, new, until_ns }) => {
+                self.until_ns = self.until_ns.max(until_ns);
                 self.shared.queued_bytes.fetch_sub(fresh.bytes().len(), Ordering::Relaxed);
                 let fresh = match &mut self.placer {
                     Some(placer) => placer.place(fresh, new),
@@ -276,6 +295,8 @@ struct Delivery {
     batch: Batch,
     /// New containers, by the index of their first event.
     new: Vec<(usize, Sighting)>,
+    /// Every record up to here is in this batch or in one before, CLOCK_MONOTONIC ns.
+    until_ns: u64,
 }
 
 /// What the drain thread leaves.
@@ -310,6 +331,7 @@ impl Pump {
         loop {
             let (decoder, queue) = (&mut self.decoder, &mut self.queue);
             let pause = self.collector.drain(&mut |item| take(item, decoder, queue, batch))?;
+            self.queue.until_ns = self.collector.released_ns();
             self.queue.send(batch, &mut self.decoder);
             if self.queue.shared.stop.load(Ordering::Relaxed) || self.queue.is_closed {
                 return Ok(());
@@ -359,6 +381,8 @@ fn take(item: Item<'_>, decoder: &mut Decoder, queue: &mut Queue, batch: &mut Ba
         }
     }
     if batch.bytes().len() >= BATCH_BYTES {
+        // Records of the same time may follow.
+        queue.until_ns = queue.until_ns.max(queue.last_ts_ns.saturating_sub(1));
         queue.send(batch, decoder);
     }
 }
@@ -382,6 +406,8 @@ struct Queue {
     is_closed: bool,
     /// CLOCK_MONOTONIC of the last record or loss taken.
     last_ts_ns: u64,
+    /// Every record up to here was taken.
+    until_ns: u64,
 }
 
 impl Queue {
@@ -413,7 +439,8 @@ impl Queue {
 
     fn pass(&mut self, batch: Batch, new: Vec<(usize, Sighting)>) {
         self.shared.queued_bytes.fetch_add(batch.bytes().len(), Ordering::Relaxed);
-        self.is_closed |= self.batches.send(Delivery { batch, new }).is_err();
+        let until_ns = self.until_ns;
+        self.is_closed |= self.batches.send(Delivery { batch, new, until_ns }).is_err();
     }
 
     fn miss(&mut self, batch: &mut Batch) {

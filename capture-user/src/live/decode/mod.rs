@@ -40,6 +40,7 @@ use capture_common::batch::Batch;
 use capture_common::encode::EventHead;
 use capture_common::event_table::code;
 use capture_common::raw_event::FLAG_STATE_ONLY;
+use capture_engine::kernel_filter::CallEvents;
 use marks::LossMark;
 use source::Src;
 use std::collections::HashSet;
@@ -312,6 +313,12 @@ impl Decoder {
         let snaplen = self.options.snaplen as usize;
         Call { header, args, ret, sections, snaplen, cgroups: &[], exec_filename: &[], clone3_flags: None }
     }
+}
+
+/// The events that records become, by row of the plan: `rows` native ones, then those of ia32. Rows are
+/// missing where the number alone does not tell.
+pub fn calls(rows: usize) -> Vec<(usize, CallEvents)> {
+    Table::new().calls(rows)
 }
 
 /// Appends one side of a call.
