@@ -102,6 +102,9 @@ pub mod row_flag {
     pub const RECEIVES: u8 = 2;
     /// Set by the loader in the rows of the ia32 table.
     pub const COMPAT32: u8 = 4;
+    /// The call's success (result 0) can change what filters know of its thread: exec, the child's
+    /// side of clone, set*id.
+    pub const CHANGES_THREAD: u8 = 8;
 }
 
 /// One copy.
@@ -143,8 +146,12 @@ pub struct PlanRow {
     pub enter_count: u8,
     /// Number of actions in `exit`.
     pub exit_count: u8,
-    /// 0.
-    pub reserved: [u8; 3],
+    /// Classes of threads (bit n: class n) of which enter records are made; see `abi::ThreadSlot`.
+    pub pass_enter: u8,
+    /// The same for exit records, where the call did not return a negative number.
+    pub pass_ok: u8,
+    /// The same, where it did.
+    pub pass_failed: u8,
     /// Copies at enter, in order.
     pub enter: [CopyAction; ENTER_ACTIONS],
     /// Copies at exit, in order.
@@ -181,7 +188,9 @@ impl PlanRow {
         exit_special: 0,
         enter_count: 0,
         exit_count: 0,
-        reserved: [0; 3],
+        pass_enter: u8::MAX,
+        pass_ok: u8::MAX,
+        pass_failed: u8::MAX,
         enter: [CopyAction::new(op::NONE, 0, 0); ENTER_ACTIONS],
         exit: [CopyAction::new(op::NONE, 0, 0); EXIT_ACTIONS],
     };
@@ -194,12 +203,15 @@ impl PlanRow {
     /// The row as the 64 bytes the probe's map takes.
     pub fn to_bytes(&self) -> [u8; 64] {
         let mut out = [0; 64];
-        out[..5].copy_from_slice(&[
+        out[..8].copy_from_slice(&[
             self.flags,
             self.enter_special,
             self.exit_special,
             self.enter_count,
             self.exit_count,
+            self.pass_enter,
+            self.pass_ok,
+            self.pass_failed,
         ]);
         for (slot, a) in out[8..].chunks_exact_mut(8).zip(self.enter.iter().chain(&self.exit)) {
             let cap = a.cap.to_ne_bytes();
@@ -264,6 +276,7 @@ mod tests {
     fn bytes_follow_the_declared_layout() {
         let b = row("openat2").to_bytes();
         assert_eq!((b[0], b[3], b[4]), (row_flag::STATEFUL, 2, 3));
+        assert_eq!(b[5..8], [0xff; 3]);
         assert_eq!(&b[8..16], &[op::STR, 1, 0, 0, 0, 0x10, 1, 0]);
         assert_eq!(b[8 + 3 * 8 + 2 * 8], op::FDINFO);
     }

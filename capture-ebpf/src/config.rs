@@ -52,6 +52,18 @@ settings! {
     TREE_MAKER = 0;
     /// Not 0: io_uring_complete has the result as a pointer to a `struct io_uring_cqe`; 0: as numbers.
     URING_CQE = 0;
+    /// Not 0: records that cannot pass the filter are left out, by the rows of the plan.
+    FILTER = 0;
+    /// Not 0: classes of threads are kept in the map THREADS, and decide, too.
+    FILTER_THREADS = 0;
+    /// Not 0: a thread's class is known by its key in the map KEYS.
+    FILTER_KEYS = 0;
+    /// Not 0: classes change with ancestors, and with cgroups.
+    FILTER_ANCESTORS = 0; FILTER_CGROUPS = 0;
+    /// Size of THREADS minus 1; a power of two minus 1.
+    THREADS_MASK = 0;
+    /// Classes that pass, for events that are no calls.
+    PASS_SIGNAL = 0xff; PASS_SWITCH = 0xff;
     /// log2 of the page size minus 10: pages to kB.
     PAGE_KB_SHIFT = 2;
 }

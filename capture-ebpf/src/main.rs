@@ -16,6 +16,7 @@ mod config;
 mod copy;
 mod faults;
 mod fdtable;
+mod filter;
 mod ia32;
 mod log;
 mod lost;

@@ -79,6 +79,31 @@ pub(crate) static TREE: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 #[map]
 pub(crate) static TREE_WORDS: Array<u64> = Array::with_max_entries(abi::tree_word::COUNT, 0);
 
+/// Classes of threads, where the filter tells threads apart.
+#[map]
+pub(crate) static THREADS: Array<abi::ThreadSlot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// What decides a thread's class where name and user alone do.
+#[repr(C)]
+pub(crate) struct Key {
+    /// `task_struct.comm`.
+    pub(crate) name: [u64; 2],
+    /// Effective user id.
+    pub(crate) uid: u64,
+}
+
+/// Class by key.
+#[map]
+pub(crate) static KEYS: HashMap<Key, u64> = HashMap::with_max_entries(1, 0);
+
+/// Words of `abi::filter_word`.
+#[map]
+pub(crate) static FILTER_WORDS: Array<u64> = Array::with_max_entries(abi::filter_word::COUNT, BPF_F_MMAPABLE);
+
+/// Threads inside a call that moved a process to another cgroup.
+#[map]
+pub(crate) static MOVERS: HashMap<u32, u32> = HashMap::with_max_entries(256, 0);
+
 /// This process's id as the kernel counts it, found by `whoami`.
 #[map]
 pub(crate) static WHOAMI: Array<u64> = Array::with_max_entries(1, 0);

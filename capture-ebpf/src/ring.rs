@@ -76,16 +76,30 @@ fn set_head(lane: *mut u8, end: u64) {
     }
 }
 
+#[inline(always)]
+fn cpu_slot() -> u32 {
+    let slot = cpu();
+    if ro!(USE_SLOTS) == 0 {
+        return slot;
+    }
+    match CPU_SLOT.get(slot) {
+        Some(slot) => *slot,
+        None => u32::MAX,
+    }
+}
+
+/// A word of the running CPU's for `plain`, outside of any record; `None` where it has no ring.
+#[inline(always)]
+pub(crate) fn scratch() -> Option<*mut u64> {
+    let lane: *mut u8 = LANES.get_ptr_mut(cpu_slot().wrapping_mul(2))?.cast();
+    // SAFETY: a word of the lane head.
+    Some(unsafe { lane.add(offset_of!(LaneHead, scratch)) }.cast())
+}
+
 /// The running CPU's lanes; a CPU without a ring counts one lost record.
 #[inline(always)]
 pub(crate) fn lanes() -> Option<Lanes> {
-    let mut slot = cpu();
-    if ro!(USE_SLOTS) != 0 {
-        slot = match CPU_SLOT.get(slot) {
-            Some(slot) => *slot,
-            None => u32::MAX,
-        };
-    }
+    let slot = cpu_slot();
     match LANES.get_ptr_mut(slot.wrapping_mul(2)) {
         Some(lane) => Some(Lanes { level0: lane.cast(), slot }),
         None => {
@@ -216,6 +230,12 @@ fn mark_loss(lane: *mut u8, at: u64, ts_ns: u64) -> u64 {
 }
 
 impl Record {
+    /// Its time.
+    #[inline(always)]
+    pub(crate) fn ts_ns(self) -> u64 {
+        ld8(self.start as u64, offset_of!(RecordHeader, ts_ns) as u64)
+    }
+
     /// Publishes the record with the `len` bytes written so far, a multiple of 8.
     #[inline(always)]
     pub(crate) fn publish(self, len: u64) {

@@ -3,7 +3,8 @@
 
 use crate::{
     config::ro,
-    read::{Ctx, arg, cast, current, k4, ld4, ld8, plain, probe4, probe8, st4, st8, untrusted},
+    filter::{self, Change},
+    read::{Ctx, arg, cast, current, k4, ld4, ld8, now_ns, plain, probe4, probe8, st4, st8, untrusted},
     ring::{self, Class, Record, body, head, lanes},
     task, tree,
 };
@@ -43,6 +44,17 @@ pub(crate) fn begin_as(ids: u64, what: u64, stateful: bool, other: Option<u32>) 
             return None;
         }
     }
+    if ro!(FILTER) != 0 {
+        let passes = match what as u8 {
+            kind::SIGNAL => ro!(PASS_SIGNAL),
+            kind::SWITCH => ro!(PASS_SWITCH),
+            _ => 0xff,
+        };
+        if !filter::passes(ids as u32, passes) {
+            head!(lanes.level0, left_out += 1);
+            return None;
+        }
+    }
     ring::begin(lanes, Class { stateful, enter: false }, what, ids)
 }
 
@@ -57,7 +69,13 @@ fn slot(record: Record) -> *mut u64 {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tp_btf/sched_process_exec")]
 pub fn capture_exec(ctx: Ctx) -> i32 {
-    let Some(record) = begin(kind::EXEC, untrusted(arg(ctx, 0)), true, None) else { return 0 };
+    let task = untrusted(arg(ctx, 0));
+    if ro!(FILTER_ANCESTORS) != 0
+        && let Some(scratch) = ring::scratch()
+    {
+        filter::executes(task, scratch);
+    }
+    let Some(record) = begin(kind::EXEC, task, true, None) else { return 0 };
     st4(record.start, FIXED + offset_of!(ExecFixed, old_tid), arg(ctx, 1) as u32);
     st4(record.start, FIXED + offset_of!(ExecFixed, reserved), 0);
     record.start_sections(FIXED + ExecFixed::LEN_BYTES);
@@ -84,6 +102,9 @@ pub fn capture_fork(ctx: Ctx) -> i32 {
     if ro!(ONLY_TREE) != 0 {
         tree::forked(ld4(parent, ro!(T_TGID)), ld4(child, ro!(T_TGID)));
     }
+    if ro!(FILTER_THREADS) != 0 {
+        filter::born(child);
+    }
     let Some(record) = begin(kind::FORK, parent, true, None) else { return 0 };
     let (vtid, vpid) = task::own_ids(child, slot(record));
     st4(record.start, FIXED + offset_of!(ForkFixed, child_tid), ld4(child, ro!(T_PID)));
@@ -100,12 +121,26 @@ pub fn capture_fork(ctx: Ctx) -> i32 {
 #[unsafe(link_section = "tp_btf/sched_process_exit")]
 pub fn capture_proc_exit(ctx: Ctx) -> i32 {
     let task = untrusted(arg(ctx, 0));
+    let mut change = Change::NONE;
+    if ro!(FILTER_ANCESTORS) != 0
+        && let Some(scratch) = ring::scratch()
+    {
+        change = filter::before_end(task, scratch);
+    }
     let record = begin(kind::PROC_EXIT, task, true, None);
     let live = ld4(ld8(task, ro!(T_SIGNAL)), ro!(S_LIVE));
     if ro!(ONLY_TREE) != 0 && live == 0 {
         tree::ended(ld4(task, ro!(T_TGID)));
     }
-    let Some(record) = record else { return 0 };
+    let Some(record) = record else {
+        if ro!(FILTER_ANCESTORS) != 0 {
+            change.mark(task, now_ns(), false);
+        }
+        return 0;
+    };
+    if ro!(FILTER_ANCESTORS) != 0 {
+        change.mark(task, record.ts_ns(), false);
+    }
     let reaper = reaper_of(task, live, slot(record));
     st4(record.start, FIXED + offset_of!(ProcExitFixed, exit_code), ld4(task, ro!(T_EXIT_CODE)));
     st4(record.start, FIXED + offset_of!(ProcExitFixed, reaper_tid), reaper);

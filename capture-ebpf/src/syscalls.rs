@@ -3,9 +3,10 @@
 use crate::{
     config::ro,
     copy::{self, ENTER_ARGS, EXIT_ARGS, EXIT_RET},
+    filter::{self, Change},
     log::log,
     maps::{COMPAT_ROWS, ENTER_TAILS, EXIT_TAILS, PLAN},
-    read::{Ctx, arg, current, ld4, ld8, plain, st8, untrusted},
+    read::{Ctx, arg, current, ld4, ld8, now_ns, plain, st8, untrusted},
     ring::{self, Class, Record, head, lanes},
     tree,
 };
@@ -43,6 +44,16 @@ impl Call {
     #[inline(always)]
     fn is_exec(&self) -> bool {
         matches!(self.row_byte(offset_of!(PlanRow, exit_special)), special::EXEC | special::EXECAT)
+    }
+
+    /// Whether its record is made, by the filter; `pass` is the offset of the row's byte that says so.
+    #[inline(always)]
+    fn passes(&self, lane0: *mut u8, pass: usize) -> bool {
+        let passes = filter::passes(self.ids as u32, self.row_byte(pass) as u64);
+        if !passes {
+            head!(lane0, left_out += 1);
+        }
+        passes
     }
 
     #[inline(always)]
@@ -122,6 +133,9 @@ fn hand_on(ctx: Ctx, tails: &ProgramArray, record: Record, task: u64, special: u
 pub fn capture_enter(ctx: Ctx) -> i32 {
     let Some(lanes) = lanes() else { return 0 };
     let Some(call) = classify(lanes.level0, arg(ctx, 1), true) else { return 0 };
+    if ro!(FILTER) != 0 && !call.passes(lanes.level0, offset_of!(PlanRow, pass_enter)) {
+        return 0;
+    }
     let class = call.class(true);
     let Some(record) = ring::begin(lanes, class, ring::what(kind::ENTER, call.flags, call.nr), call.ids)
     else {
@@ -161,12 +175,29 @@ pub fn capture_exit(ctx: Ctx) -> i32 {
     let regs = arg(ctx, 0);
     let Some(call) = classify(lanes.level0, ld8(regs, ro!(R_NR)), false) else { return 0 };
     let class = call.class(false);
+    let ret = arg(ctx, 1);
+    let mut change = Change::NONE;
+    if ro!(FILTER) != 0 {
+        let changes = call.row_byte(offset_of!(PlanRow, flags)) & row_flag::CHANGES_THREAD != 0;
+        let (moved, marked) = filter::before_exit(call.ids as u32, changes, ret);
+        let pass = if (ret as i64) < 0 { offset_of!(PlanRow, pass_failed) } else { offset_of!(PlanRow, pass_ok) };
+        if !moved && !call.passes(lanes.level0, pass) {
+            return 0;
+        }
+        change = marked;
+    }
+    let describes = call.row_byte(offset_of!(PlanRow, exit_special)) != special::NONE;
     let Some(record) = ring::begin(lanes, class, ring::what(kind::EXIT, call.flags, call.nr), call.ids)
     else {
+        if ro!(FILTER) != 0 {
+            change.mark(call.task, now_ns(), describes);
+        }
         return 0;
     };
+    if ro!(FILTER) != 0 {
+        change.mark(call.task, record.ts_ns(), describes);
+    }
     const LEN: usize = RecordHeader::LEN_BYTES + ExitFixed::LEN_BYTES;
-    let ret = arg(ctx, 1);
     st8(record.start, EXIT_RET, ret);
     store_args(record.start, EXIT_ARGS, regs, call.flags);
     let count = call.row_byte(offset_of!(PlanRow, exit_count)) as u64;

@@ -5,6 +5,7 @@
 
 use crate::{
     config::ro,
+    filter,
     maps::{TREE, TREE_WORDS},
     read::{Ctx, arg, ld4, ld8, st4, st8, untrusted},
     ring::head,
@@ -82,14 +83,18 @@ pub(crate) fn ended(pid: u32) {
     }
 }
 
-/// tp_btf sched_process_free(p): the process is gone for good, and its id free for another one.
+/// tp_btf sched_process_free(p): the thread is gone for good, and its id free for another one.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "tp_btf/sched_process_free")]
 pub fn capture_free(ctx: Ctx) -> i32 {
     let task = untrusted(arg(ctx, 0));
     let pid = ld4(task, ro!(T_TGID));
+    let tid = ld4(task, ro!(T_PID));
+    if ro!(FILTER_THREADS) != 0 {
+        filter::gone(tid);
+    }
     // One task per process has its id: the first thread, or the one that took its place in an exec.
-    if ld4(task, ro!(T_PID)) == pid {
+    if ro!(ONLY_TREE) != 0 && tid == pid {
         // An id that is not in the tree is no failure.
         let _ = TREE.remove(pid);
     }

@@ -265,7 +265,9 @@ impl KernelFilter {
 
     /// The class of a thread; `None` where too little is known of it.
     pub fn class_of(&self, filter: &mut EventFilter, machine: &Machine, tid: i64) -> Option<u8> {
-        let thread = machine.thread(tid).filter(|thread| !thread.is_fake)?;
+        // What was told of a thread while records about it are missing holds for nobody.
+        let is_known = |thread: &&Thread| !thread.is_fake && !machine.distrust.is_active();
+        let thread = machine.thread(tid).filter(is_known)?;
         if self.needs.ancestors && !has_known_ancestors(machine, thread) {
             return None;
         }

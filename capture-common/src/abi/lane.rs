@@ -16,7 +16,7 @@ pub const LANES_PER_CPU: usize = 2;
 
 wire_struct! {
 /// Page 0 of a lane. The probe writes, everybody else only reads.
-LaneHead: 136 {
+LaneHead: 144 {
     /// Bytes ever published; the next record starts at `head & (ring_len - 1)`.
     head: u64,
     /// Records that wanted to be written, lost ones included.
@@ -52,6 +52,8 @@ LaneHead: 136 {
     scratch: u64,
     /// Level 0 only: records not made because their process is outside the watched tree.
     filtered: u64,
+    /// Level 0 only: records not made because no event of them can pass the filter.
+    left_out: u64,
 }}
 
 wire_struct! {

@@ -7,6 +7,9 @@ const P: PlanRow = PlanRow::PLAIN;
 /// A plain row of a state-bearing call.
 const S: PlanRow = P.flag(row_flag::STATEFUL);
 
+/// A state-bearing call that changes what filters know of its thread.
+const C: PlanRow = S.flag(row_flag::CHANGES_THREAD);
+
 const fn path(arg: u8) -> CopyAction {
     CopyAction::new(op::STR, arg, crate::abi::STR_MAX as u16)
 }
@@ -166,16 +169,18 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("getresuid32", P.on_exit(raw(0, 4).ok()).on_exit(raw(1, 4).ok()).on_exit(raw(2, 4).ok())),
     ("getresgid", P.on_exit(raw(0, 4).ok()).on_exit(raw(1, 4).ok()).on_exit(raw(2, 4).ok())),
     ("getresgid32", P.on_exit(raw(0, 4).ok()).on_exit(raw(1, 4).ok()).on_exit(raw(2, 4).ok())),
-    ("setuid", S),
-    ("setgid", S),
-    ("setreuid", S),
-    ("setregid", S),
-    ("setresuid", S),
-    ("setresgid", S),
-    ("setuid32", S),
-    ("setgid32", S),
-    ("setresuid32", S),
-    ("setresgid32", S),
+    ("setuid", C),
+    ("setgid", C),
+    ("setreuid", C),
+    ("setregid", C),
+    ("setresuid", C),
+    ("setresgid", C),
+    ("setuid32", C),
+    ("setgid32", C),
+    ("setresuid32", C),
+    ("setresgid32", C),
+    ("setreuid32", C),
+    ("setregid32", C),
     ("setsid", S),
     ("setpgid", S),
     ("capset", S.on_exit(raw(1, 24))),
@@ -193,12 +198,12 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ),
     ("ptrace", P.on_exit(raw(3, 8).ok())),
     // Processes.
-    ("clone", S.special(special::NONE, special::TASK)),
-    ("clone3", S.both(raw_by(0, len_from::ARG, 1, 88)).special(special::NONE, special::TASK)),
-    ("fork", S.special(special::NONE, special::TASK)),
-    ("vfork", S.special(special::NONE, special::TASK)),
-    ("execve", S.both(path(0)).special(special::NONE, special::EXEC)),
-    ("execveat", S.both(path(1)).special(special::NONE, special::EXECAT)),
+    ("clone", C.special(special::NONE, special::TASK)),
+    ("clone3", C.both(raw_by(0, len_from::ARG, 1, 88)).special(special::NONE, special::TASK)),
+    ("fork", C.special(special::NONE, special::TASK)),
+    ("vfork", C.special(special::NONE, special::TASK)),
+    ("execve", C.both(path(0)).special(special::NONE, special::EXEC)),
+    ("execveat", C.both(path(1)).special(special::NONE, special::EXECAT)),
     ("exit", S),
     ("exit_group", S),
 ];

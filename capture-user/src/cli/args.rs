@@ -355,6 +355,10 @@ pub struct RawArgs {
     #[arg(long, help_heading = LIVE)]
     pub strict: bool,
 
+    /// Leave nothing out in the kernel: the filter is evaluated outside of it alone
+    #[arg(long, help_heading = LIVE)]
+    pub no_kernel_filter: bool,
+
     /// Print the version
     #[arg(long, action = ArgAction::Version)]
     pub version: Option<bool>,

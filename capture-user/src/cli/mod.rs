@@ -11,6 +11,7 @@ mod doctor;
 mod enrich;
 pub mod error;
 mod feed;
+mod kernel_filter;
 mod limiter;
 mod lists;
 pub mod plan;
@@ -110,7 +111,8 @@ fn run(args: RawArgs, stop: &io::Result<StopFlag>) -> Result<Outcome, CliError> 
             report::lint(filter);
         }
         if plan.explain_filter {
-            return report::explain(filter).map(|()| DONE);
+            let in_kernel = kernel_filter::explain(filter, &plan);
+            return report::explain(filter, &in_kernel).map(|()| DONE);
         }
         if plan.lint && matches!(plan.input, plan::Input::Live(_)) {
             // Who asks about a filter does not mean to watch the machine.

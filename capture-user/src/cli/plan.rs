@@ -13,6 +13,7 @@ use crate::enrich::kubernetes::{Kubernetes, KubernetesOptions};
 use crate::enrich::{Dump, EnrichOptions};
 use crate::live::command::CommandLine;
 use crate::live::priority;
+use crate::live::push::Push;
 use crate::live::rights::{self, User};
 use crate::live::source::SourceOptions;
 use crate::live::watch::{Root, WatchOptions};
@@ -113,6 +114,8 @@ pub struct LivePlan {
     pub watch: Option<WatchOptions>,
     /// As whom the capture goes on once it records.
     pub user: Option<User>,
+    /// Whether the probe leaves out what cannot pass the filter.
+    pub kernel_filter: bool,
 }
 
 /// Metadata of containers in a live capture.
@@ -125,8 +128,9 @@ pub struct ContainerPlan {
 }
 
 impl LivePlan {
-    /// The same for the collector. `wanted_snaplen` is what the chisels ask for.
-    pub fn source_options(&self, wanted_snaplen: Option<u32>) -> SourceOptions {
+    /// The same for the collector. `wanted_snaplen` is what the chisels ask for, `push` what of the
+    /// filter the probe decides.
+    pub fn source_options(&self, wanted_snaplen: Option<u32>, push: Option<Push>) -> SourceOptions {
         let mut parts = Part::RECORDING.to_vec();
         parts.retain(|part| self.enter || *part != Part::Enter);
         parts.retain(|part| self.io_uring || !part.is_uring());
@@ -139,6 +143,7 @@ impl LivePlan {
             ring_bytes: self.ring_bytes,
             exclude_self: !self.include_self,
             only_tree: self.watch.is_some(),
+            push,
             parts,
             strings_twice: self.check_paths,
             object: self.probe.clone(),
@@ -305,6 +310,7 @@ fn live_plan(args: &RawArgs, stop: &StopFlag) -> Result<LivePlan, CliError> {
         containers: container_plan(args)?,
         watch: watch_plan(args, stop)?,
         user: args.user.as_deref().map(User::find).transpose()?,
+        kernel_filter: !args.no_kernel_filter,
     })
 }
 
@@ -434,6 +440,7 @@ fn refuse_live_options(args: &RawArgs) -> Result<(), CliError> {
         (args.pid.is_some(), "--pid"),
         (args.whole_tree, "--whole-tree"),
         (args.user.is_some(), "--user"),
+        (args.no_kernel_filter, "--no-kernel-filter"),
     ];
     match given.into_iter().find(|(given, _)| *given) {
         Some((_, option)) => {

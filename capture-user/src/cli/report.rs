@@ -23,12 +23,13 @@ pub(crate) fn lint(filter: &EventFilter) {
     let _ = std::io::stderr().lock().write_all(out.as_bytes());
 }
 
-/// `--explain-filter`: the tree, the order of evaluation and what is known of it.
-pub(crate) fn explain(filter: &EventFilter) -> Result<(), CliError> {
+/// `--explain-filter`: the tree, the order of evaluation and what is known of it, and what a live
+/// capture leaves to the kernel.
+pub(crate) fn explain(filter: &EventFilter, in_kernel: &str) -> Result<(), CliError> {
     let text = filter.filter().explain();
     let end = if text.ends_with('\n') { "" } else { "\n" };
     let mut out = std::io::stdout().lock();
-    write!(out, "{text}{end}").and_then(|()| out.flush()).map_err(CliError::Stdout)
+    write!(out, "{text}{end}{in_kernel}").and_then(|()| out.flush()).map_err(CliError::Stdout)
 }
 
 /// What of the events and the process table is not in the file.
@@ -108,6 +109,10 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
     let filtered: u64 = c.cpus.iter().map(|c| c.filtered).sum();
     if filtered > 0 {
         let _ = writeln!(out, "left out: {filtered} records of processes outside the watched tree");
+    }
+    let left_out: u64 = c.cpus.iter().map(|c| c.left_out).sum();
+    if left_out > 0 {
+        let _ = writeln!(out, "left out in the kernel: {left_out} records that cannot pass the filter");
     }
     if live.tree_lost > 0 {
         let _ = writeln!(out, "not followed: {} processes, more than can be at a time", live.tree_lost);

@@ -4,6 +4,7 @@
 use super::consumers::{ChiselConsumer, Consumer, Event, FileConsumer, LineConsumer, SummaryConsumer};
 use super::error::CliError;
 use super::feed::{Feed, Source};
+use super::kernel_filter;
 use super::limiter::Limiter;
 use super::plan::{Input as PlannedInput, LivePlan, Plan};
 use super::progress::Progress;
@@ -15,8 +16,10 @@ use crate::enrich::{Enrichment, Sources};
 use crate::live::command::{CommandEnd, Running};
 use crate::live::containers::ContainerOptions;
 use crate::live::priority;
+use crate::live::push::Push;
 use crate::live::source::{LiveSource, LiveStats};
 use capture_common::{Batch, Next, RawEvent, Snapshot};
+use capture_engine::kernel_filter::KernelFilter;
 use capture_engine::{Applied, Engine, EventFilter, EventView, Options};
 use chisels::Input;
 use std::ops::ControlFlow;
@@ -36,6 +39,9 @@ struct Session {
     plan: Plan,
     stop: StopFlag,
     filter: Option<EventFilter>,
+    /// What of the filter the probe decides.
+    kernel_filter: Option<KernelFilter>,
+    push: Option<Push>,
     consumers: Vec<Box<dyn Consumer>>,
     /// Whether whole batches may go to the file without a look at their events.
     passthrough: bool,
@@ -63,6 +69,7 @@ struct ChiselState {
 
 impl Session {
     fn new(mut plan: Plan, stop: StopFlag) -> Result<Session, CliError> {
+        let pushed = kernel_filter::of_plan(&plan).and_then(Result::ok);
         let mut filter = plan.filter.take();
         let display = if plan.display_filter { filter.take() } else { None };
         let limited = plan.limits.count.is_some() || plan.limits.duration_ns.is_some();
@@ -86,10 +93,13 @@ impl Session {
         let chooses = filter.is_some() || limited || !plan.suppress.is_empty();
         let rotates = plan.write.as_ref().is_some_and(|write| write.rotation.is_some());
         let passthrough = consumers.is_empty() && !chooses && !rotates && plan.write.is_some();
+        let (kernel_filter, push) = pushed.unzip();
         let session = Session {
             limiter: Limiter::new(plan.limits),
             progress: plan.progress.then(Progress::default),
             filter,
+            kernel_filter,
+            push,
             consumers,
             passthrough,
             plan,
@@ -149,7 +159,7 @@ impl Session {
     fn run_live(&mut self, live: &LivePlan) -> Result<(), CliError> {
         priority::raise(priority::CONSUMER);
         let wanted_snaplen = self.chisels.as_ref().and_then(|chisels| chisels.wanted_snaplen);
-        let mut options = live.source_options(wanted_snaplen);
+        let mut options = live.source_options(wanted_snaplen, self.push.take());
         let containers = live.containers.as_ref().map(|plan| (Sources::find(&plan.sources), plan.wait));
         let attached = LiveSource::attach(&options.live)?;
         // Before any thread starts: each has the rights of the one that starts it.
@@ -223,9 +233,14 @@ impl Session {
                 Next::End => return Ok(()),
                 Next::Section(snapshot) => {
                     self.section(feed, *snapshot)?;
+                    self.classify(feed, true)?;
                     self.begin_command(feed)?;
                 }
-                Next::Events => flow = self.events(feed, u64::MAX)?,
+                Next::Events => {
+                    flow = self.events(feed, u64::MAX)?;
+                    self.classify(feed, false)?;
+                }
+                Next::Idle if self.limiter.is_over_by_clock() => flow = ControlFlow::Break(()),
                 Next::Idle => {}
             }
             self.pause(std::slice::from_ref(feed))?;
@@ -242,6 +257,13 @@ impl Session {
                 _ => {}
             }
         }
+    }
+
+    /// Tells the probe what threads are, by the state after the last batch, or after the start.
+    fn classify(&mut self, feed: &mut Feed, all: bool) -> Result<(), CliError> {
+        let (Some(kernel), Some(filter)) = (&self.kernel_filter, &mut self.filter) else { return Ok(()) };
+        let Feed { source: Source::Live(live), engine, batch, .. } = feed else { return Ok(()) };
+        kernel_filter::classify(live, kernel, filter, engine, (!all).then_some(batch))
     }
 
     /// Everything is ready for the events of the command that is watched, if one is.

@@ -67,6 +67,8 @@ pub struct CpuStats {
     pub self_excluded: u64,
     /// Records of processes outside the watched tree, not made (not in `seen`).
     pub filtered: u64,
+    /// Records that cannot pass the filter, not made (not in `seen`).
+    pub left_out: u64,
 }
 
 /// Counts of the whole capture. Every record that was to be written is in exactly one of: written,
@@ -164,9 +166,7 @@ impl Collector {
         let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
         let log = if options.probe.log { Some(ProbeLog::open(&mut probe)?) } else { None };
         let clock = WallClock::start()?;
-        for part in probe.loaded() {
-            probe.attach(part)?;
-        }
+        probe.attach_all()?;
         Ok(Self {
             sources: readers.into_iter().map(source).collect(),
             _memory: memory,
@@ -337,6 +337,7 @@ impl Collector {
                 stats.nested_lost += now.nested_lost;
                 stats.self_excluded += now.self_excluded;
                 stats.filtered += now.filtered;
+                stats.left_out += now.left_out;
             }
         }
         CaptureStats {

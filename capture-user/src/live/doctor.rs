@@ -308,7 +308,7 @@ fn process_table(roots: &Roots) -> Finding {
 fn pid_namespace(roots: &Roots) -> Finding {
     const WHAT: &str = "pid namespace";
     match fs::read_link(roots.proc.join("self/ns/pid")) {
-        Ok(link) if link.as_os_str() == super::load::ROOT_PID_NS => Finding::ok(WHAT, "the host's"),
+        Ok(link) if link.as_os_str() == super::whoami::ROOT_PID_NS => Finding::ok(WHAT, "the host's"),
         Ok(_) => Finding::limited(
             WHAT,
             "one of its own",

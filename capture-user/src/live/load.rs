@@ -3,13 +3,16 @@
 
 use super::{
     btf::Btf,
+    classes::Classes,
     cpus::Cpus,
     error::LiveError,
     features, object, offsets,
     parts::{COLLECTORS, Part},
+    push::Push,
     rights,
     tree::Tree,
     uring::UringRows,
+    whoami::{has_host_pids, own_tgid},
 };
 use aya::{
     Ebpf, EbpfLoader,
@@ -17,21 +20,20 @@ use aya::{
     programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 use capture_common::{abi, ia32, plan, syscall_table, uring::UringRow};
+use capture_engine::kernel_filter::{Needs, Passes};
 use std::{collections::BTreeMap, io, os::fd::AsFd, path::PathBuf};
 
 /// The calls of this machine's kernel.
 #[cfg(target_arch = "x86_64")]
-const NATIVE_CALLS: &[syscall_table::Syscall] = syscall_table::X86_64;
+pub(super) const NATIVE_CALLS: &[syscall_table::Syscall] = syscall_table::X86_64;
 #[cfg(target_arch = "aarch64")]
-const NATIVE_CALLS: &[syscall_table::Syscall] = syscall_table::AARCH64;
+pub(super) const NATIVE_CALLS: &[syscall_table::Syscall] = syscall_table::AARCH64;
 
 /// Rows of each half of the probe's plan map.
-const PLAN_ROWS: usize = 512;
+pub(super) const PLAN_ROWS: usize = 512;
 /// Processes that a watched tree can have at a time. Memory for all of them is taken at the start,
 /// about 64 bytes each.
 const TREE_MAX: u32 = 1 << 16;
-/// Inode of the root pid namespace (PROC_PID_INIT_INO).
-pub(super) const ROOT_PID_NS: &str = "pid:[4026531836]";
 
 /// How to load.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct ProbeOptions {
     pub exclude_self: bool,
     /// Record only the processes of a tree, which `Probe::take_tree` fills.
     pub only_tree: bool,
+    /// What cannot pass the filter and is left out.
+    pub push: Option<Push>,
     /// Programs to load; attached by [`Probe::attach`].
     pub parts: Vec<Part>,
     /// Read the strings of a call at its enter, too.
@@ -62,6 +66,7 @@ impl Default for ProbeOptions {
             ring_bytes: None,
             exclude_self: true,
             only_tree: false,
+            push: None,
             parts,
             strings_twice: false,
             object: None,
@@ -73,7 +78,13 @@ impl Default for ProbeOptions {
 impl ProbeOptions {
     /// All programs, in the order of attaching: entries must leave the tree before any come in.
     pub(crate) fn all_parts(&self) -> impl Iterator<Item = Part> {
-        self.only_tree.then_some(Part::Free).into_iter().chain(self.parts.iter().copied())
+        let free = (self.only_tree || self.needs().threads).then_some(Part::Free);
+        let attach = self.push.is_some().then_some(Part::Attach);
+        free.into_iter().chain(attach).chain(self.parts.iter().copied())
+    }
+
+    fn needs(&self) -> Needs {
+        self.push.as_ref().map_or_else(Needs::default, |push| push.needs)
     }
 }
 
@@ -105,6 +116,7 @@ impl Probe {
         let bytes = features::check()?;
         let btf = Btf::parse(&bytes)?;
         features::check_tracepoints(&btf)?;
+        let parts = present_parts(options, &btf)?;
         let resolved = offsets::resolve(&btf)?;
         let kernel_btf = aya::Btf::parse(&bytes, aya::Endianness::default()).map_err(|e| {
             LiveError::BadObject { what: format!("aya cannot read the kernel's type information: {e}") }
@@ -127,6 +139,10 @@ impl Probe {
         if options.only_tree {
             loader.map_max_entries("TREE", TREE_MAX);
         }
+        if options.needs().threads {
+            loader.map_max_entries("THREADS", thread_places());
+            loader.map_max_entries("KEYS", abi::KEYS_MAX);
+        }
         for (name, value) in resolved.globals.iter().chain(&settings) {
             loader.override_global(name, value, true);
         }
@@ -137,10 +153,10 @@ impl Probe {
         })?;
         // A kernel that does not report io_uring operations is recorded without them.
         let loaded: Vec<_> =
-            options.all_parts().filter(|part| resolved.uring.is_some() || !part.is_uring()).collect();
+            parts.into_iter().filter(|part| resolved.uring.is_some() || !part.is_uring()).collect();
         let mut probe = Self { ebpf, links: BTreeMap::new(), loaded: loaded.clone(), cpus, ring_bytes };
         probe.fill_slots()?;
-        probe.fill_plan(options.strings_twice)?;
+        probe.fill_plan(options.strings_twice, options.push.as_ref())?;
         if let Some(uring) = &resolved.uring {
             probe.fill_uring(uring)?;
         }
@@ -154,9 +170,12 @@ impl Probe {
         Ok(probe)
     }
 
-    /// The parts that were loaded: those that were asked for and that this kernel has.
-    pub(crate) fn loaded(&self) -> Vec<Part> {
-        self.loaded.clone()
+    /// Attaches all parts that were loaded, in order: those that were asked for and that this kernel has.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn attach_all(&mut self) -> Result<(), LiveError> {
+        self.loaded.clone().into_iter().try_for_each(|part| self.attach(part))
     }
 
     /// Attaches a part that was loaded.
@@ -198,6 +217,18 @@ impl Probe {
     pub(crate) fn take_tree(&mut self) -> Result<Tree, LiveError> {
         let mut take = |name| self.ebpf.take_map(name).ok_or_else(|| missing(name));
         Tree::new(take("TREE")?, take("TREE_WORDS")?)
+    }
+
+    /// The classes of threads, where the filter tells threads apart; once.
+    pub(crate) fn take_classes(&mut self, options: &ProbeOptions) -> Result<Option<Classes>, LiveError> {
+        let needs = options.needs();
+        // Inside a pid namespace the start snapshot has other numbers than the probe.
+        if !needs.threads || !has_host_pids() {
+            return Ok(None);
+        }
+        let mut take = |name| self.ebpf.take_map(name).ok_or_else(|| missing(name));
+        let maps = [take("THREADS")?, take("FILTER_WORDS")?, take("KEYS")?];
+        Classes::new(maps, thread_places(), needs).map(Some)
     }
 
     /// The loaded object, for aya-log.
@@ -296,12 +327,22 @@ impl Probe {
         Ok(())
     }
 
-    fn fill_plan(&mut self, strings_twice: bool) -> Result<(), LiveError> {
+    fn fill_plan(&mut self, strings_twice: bool, push: Option<&Push>) -> Result<(), LiveError> {
+        let mut passes = vec![Passes::ALL; 2 * PLAN_ROWS];
+        for (row, passed) in push.map_or(&[][..], |push| &push.rows) {
+            passes[*row] = *passed;
+        }
         let mut map = self.array::<[u8; 64]>("PLAN")?;
         let mut set = |index: usize, row: plan::PlanRow| {
             let row = if strings_twice { with_strings_at_enter(row) } else { row };
+            let Passes { enter: pass_enter, exit_ok: pass_ok, exit_failed: pass_failed } = passes[index];
+            let row = plan::PlanRow { pass_enter, pass_ok, pass_failed, ..row };
             map.set(index as u32, row.to_bytes(), 0).map_err(|e| map_error("PLAN", e))
         };
+        if push.is_some() {
+            // Numbers without a call, too: an empty row lets nothing pass.
+            (0..2 * PLAN_ROWS).try_for_each(|row| set(row, plan::PlanRow::PLAIN))?;
+        }
         for call in NATIVE_CALLS.iter().filter(|c| usize::from(c.nr) < PLAN_ROWS - 1) {
             set(usize::from(call.nr), plan::row(call.name))?;
         }
@@ -352,7 +393,7 @@ pub(super) fn map_error(map: &'static str, source: aya::maps::MapError) -> LiveE
 }
 
 /// A refusal, with the end of the verifier's log, where it says why.
-fn refused(program: &str, error: &ProgramError) -> LiveError {
+pub(super) fn refused(program: &str, error: &ProgramError) -> LiveError {
     const LAST_LINES: usize = 12;
     if let Some(obstacle) = obstacle(error) {
         return obstacle;
@@ -380,6 +421,23 @@ fn obstacle(error: &(dyn std::error::Error + 'static)) -> Option<LiveError> {
     Some(LiveError::Obstacle { release: features::kernel_release(), obstacle })
 }
 
+/// The parts that this kernel can have: one without cgroups has none to move to.
+fn present_parts(options: &ProbeOptions, btf: &Btf<'_>) -> Result<Vec<Part>, LiveError> {
+    let (_, name) = Part::Attach.names();
+    let can_attach = btf.typedef_id(&format!("btf_trace_{name}")).is_some();
+    if options.needs().containers && !can_attach {
+        return Err(LiveError::NoTracepoint { name, release: features::kernel_release() });
+    }
+    Ok(options.all_parts().filter(|part| can_attach || *part != Part::Attach).collect())
+}
+
+/// Places for threads: as many as there can be, if that is not too much.
+fn thread_places() -> u32 {
+    let max = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok();
+    let max = max.and_then(|text| text.trim().parse::<u32>().ok()).unwrap_or(abi::THREADS_MAX);
+    max.clamp(1 << 10, abi::THREADS_MAX).next_power_of_two()
+}
+
 /// 8 MiB per ring keeps the writer inside the cache while the reader keeps up and holds tens of
 /// milliseconds of a busy CPU; machines with many CPUs get smaller ones.
 fn default_ring_bytes(cpus: usize) -> u64 {
@@ -392,7 +450,16 @@ fn default_ring_bytes(cpus: usize) -> u64 {
 
 fn settings(options: &ProbeOptions, ring_bytes: u64, own_tgid: u64, cpus: &Cpus) -> Vec<(&'static str, u64)> {
     let page_kb = u64::from(page_size_bytes() / 1024);
+    let (push, needs) = (options.push.as_ref(), options.needs());
     vec![
+        ("FILTER", u64::from(push.is_some())),
+        ("FILTER_THREADS", u64::from(needs.threads)),
+        ("FILTER_KEYS", u64::from(needs.keys_only)),
+        ("FILTER_ANCESTORS", u64::from(needs.ancestors)),
+        ("FILTER_CGROUPS", u64::from(needs.containers)),
+        ("THREADS_MASK", if needs.threads { u64::from(thread_places()) - 1 } else { 0 }),
+        ("PASS_SIGNAL", push.map_or(0xff, |push| u64::from(push.signal))),
+        ("PASS_SWITCH", push.map_or(0xff, |push| u64::from(push.switch))),
         ("RING_MASK", ring_bytes - 1),
         ("FULL_LIMIT", ring_bytes - abi::RECORD_MAX as u64),
         ("SHED_LIMIT", ring_bytes / 4 * 3),
@@ -415,44 +482,4 @@ fn patched(options: &ProbeOptions, ring_bytes: u64, cast_kfunc: Option<u32>) -> 
     let mut object = object::read(options.object.as_deref())?;
     object::patch(&mut object, ring_bytes, cast_kfunc)?;
     Ok(object)
-}
-
-/// This process's id as the kernel counts it. Inside a pid namespace getpid tells another one: a
-/// small program looks then.
-fn own_tgid(resolved: &offsets::Resolved, btf: &aya::Btf) -> Result<u64, LiveError> {
-    if has_host_pids() {
-        return Ok(u64::from(std::process::id()));
-    }
-    let mut object = object::read(None)?;
-    object::patch(&mut object, 1 << 20, resolved.cast_kfunc)?;
-    let mut loader = EbpfLoader::new();
-    loader.btf(Some(btf));
-    for (name, value) in &resolved.globals {
-        loader.override_global(name, value, true);
-    }
-    let mut ebpf =
-        loader.load(&object).map_err(|e| LiveError::Maps { ring_bytes: 0, source: Box::new(e) })?;
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut("capture_whoami")
-        .ok_or_else(|| missing("capture_whoami"))?
-        .try_into()
-        .map_err(|_| missing("capture_whoami"))?;
-    program
-        .load("sys_enter", btf)
-        .and_then(|()| program.attach())
-        .map_err(|e| refused("capture_whoami", &e))?;
-    call_whoami();
-    let map = ebpf.map("WHOAMI").ok_or_else(|| missing("map WHOAMI"))?;
-    Array::<_, u64>::try_from(map).and_then(|m| m.get(&0, 0)).map_err(|e| map_error("WHOAMI", e))
-}
-
-/// Whether process ids mean to this process what they mean to the kernel.
-pub(super) fn has_host_pids() -> bool {
-    std::fs::read_link("/proc/self/ns/pid").is_ok_and(|ns| ns.as_os_str() == ROOT_PID_NS)
-}
-
-#[expect(unsafe_code, reason = "a raw call with an argument that no wrapper would pass")]
-fn call_whoami() {
-    // SAFETY: getpgid of an impossible id: fails with ESRCH.
-    unsafe { libc::syscall(libc::SYS_getpgid, abi::WHOAMI_MAGIC) };
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! features -> offsets -> load (probe) -> ring -> merge -> collector -> decode
-//!                                                 loss, clock, sleep
+//!              push --^     ^-- classes          loss, clock, sleep
 //! ```
 //!
 //! Invariant: a record is written, or lost and declared, or excluded and counted; and the stream
@@ -11,6 +11,7 @@
 
 mod btf;
 mod changes;
+pub mod classes;
 mod clock;
 mod collector;
 pub mod command;
@@ -31,6 +32,7 @@ mod parts;
 pub mod priority;
 mod probe_log;
 mod pump;
+pub mod push;
 mod queue;
 mod reread;
 pub mod rights;
@@ -42,6 +44,7 @@ mod stale;
 mod tree;
 mod uring;
 pub mod watch;
+mod whoami;
 
 pub use clock::{ClockEvent, WallClock};
 pub use collector::{CaptureStats, Collector, CpuStats, Item, LiveOptions, RecordRef};

@@ -30,8 +30,10 @@ pub enum Part {
     UringComplete,
     /// Records of io_uring results that found their queue full.
     UringOverflow,
-    /// No records: takes ended processes out of the watched tree.
+    /// No records: takes ended processes out of the watched tree, and gives the places of threads back.
     Free,
+    /// No records: notes moves to other cgroups.
+    Attach,
     /// An exit program with nothing in it: the floor of benchmarks.
     Empty,
 }
@@ -72,6 +74,7 @@ impl Part {
             Self::UringComplete => ("capture_uring_complete", "io_uring_complete"),
             Self::UringOverflow => ("capture_uring_overflow", "io_uring_cqe_overflow"),
             Self::Free => ("capture_free", "sched_process_free"),
+            Self::Attach => ("capture_attach", "cgroup_attach_task"),
             Self::Empty => ("capture_empty", "sys_exit"),
         }
     }

@@ -105,6 +105,7 @@ impl Pump {
             };
             let pause = self.collector.drain(&mut |item| way.take(item, batch))?;
             let (released_ns, place_ns) = (self.collector.released_ns(), self.collector.place_now());
+            self.queue.until_ns = self.queue.until_ns.max(released_ns);
             self.end_opening(released_ns);
             self.rereads.step(released_ns, place_ns, &mut self.decoder, batch);
             self.queue.send(batch, &mut self.decoder);
@@ -173,6 +174,7 @@ impl Way<'_> {
             }
             Item::Stale(stale) => {
                 self.queue.last_ts_ns = stale.ts_ns;
+                self.queue.is_blind |= stale.pids.is_none();
                 self.rereads.stale(&stale);
                 if let Some(watch) = &mut self.opening {
                     stale.pids.into_iter().flatten().for_each(|&pid| watch.opening.spoil(pid, stale.from_ns));
@@ -181,6 +183,8 @@ impl Way<'_> {
             }
         }
         if batch.bytes().len() >= BATCH_BYTES {
+            // Records of the same time may follow.
+            self.queue.until_ns = self.queue.until_ns.max(self.queue.last_ts_ns.saturating_sub(1));
             self.queue.send(batch, self.decoder);
         }
     }

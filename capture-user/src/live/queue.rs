@@ -30,6 +30,10 @@ pub(super) struct Delivery {
     pub(super) batch: Batch,
     /// New containers, by the index of their first event.
     pub(super) new: Vec<(usize, Sighting)>,
+    /// Every record up to here is in this batch or in one before, CLOCK_MONOTONIC ns.
+    pub(super) until_ns: u64,
+    /// Records about any process may be missing before the end of this batch that nothing has noted.
+    pub(super) is_blind: bool,
 }
 
 /// Events that found the queue full.
@@ -53,6 +57,10 @@ pub(super) struct Queue {
     pub(super) has_lost_state: bool,
     /// CLOCK_MONOTONIC of the last record or loss taken.
     pub(super) last_ts_ns: u64,
+    /// Every record up to here was taken.
+    pub(super) until_ns: u64,
+    /// See [`Delivery::is_blind`].
+    pub(super) is_blind: bool,
 }
 
 impl Queue {
@@ -72,6 +80,8 @@ impl Queue {
             is_closed: false,
             has_lost_state: false,
             last_ts_ns: 0,
+            until_ns: 0,
+            is_blind: false,
         };
         (queue, out, back)
     }
@@ -104,7 +114,8 @@ impl Queue {
 
     fn pass(&mut self, batch: Batch, new: Vec<(usize, Sighting)>) {
         self.shared.queued_bytes.fetch_add(batch.bytes().len(), Ordering::Relaxed);
-        self.is_closed |= self.batches.send(Delivery { batch, new }).is_err();
+        let (until_ns, is_blind) = (self.until_ns, std::mem::take(&mut self.is_blind));
+        self.is_closed |= self.batches.send(Delivery { batch, new, until_ns, is_blind }).is_err();
     }
 
     fn miss(&mut self, batch: &mut Batch) {

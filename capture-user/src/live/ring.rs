@@ -67,6 +67,7 @@ pub(crate) struct Counters {
     pub(crate) nested_lost: u64,
     pub(crate) self_excluded: u64,
     pub(crate) filtered: u64,
+    pub(crate) left_out: u64,
 }
 
 /// Records about a process's state were lost: at these times, nobody knows more.
@@ -284,6 +285,7 @@ impl LaneReader {
             nested_lost: read(offset_of!(LaneHead, nested_lost)),
             self_excluded: read(offset_of!(LaneHead, self_excluded)),
             filtered: read(offset_of!(LaneHead, filtered)),
+            left_out: read(offset_of!(LaneHead, left_out)),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! The probe is attached first and the snapshot taken after, while events already queue up:
 //! nothing falls between the two.
 
+use super::classes::Classes;
 use super::command::Running;
 use super::containers::{self, ContainerOptions, ContainerStats, Placer, Watch};
 use super::decode::{DecodeOptions, Decoder};
@@ -85,6 +86,9 @@ pub struct LiveSource {
     shared: Arc<Shared>,
     placer: Option<Placer>,
     watching: Option<Watching>,
+    classes: Option<Classes>,
+    /// Every record up to here is in the batches delivered, CLOCK_MONOTONIC ns.
+    until_ns: u64,
     pump: Option<JoinHandle<Ended>>,
     started: Instant,
     stats: LiveStats,
@@ -117,6 +121,16 @@ impl LiveSource {
     /// When the system refuses the signal handlers.
     pub fn begin_command(&mut self, stop: Arc<AtomicBool>) -> Result<bool, LiveError> {
         self.watching.as_mut().map_or(Ok(false), |watching| watching.begin(stop))
+    }
+
+    /// The classes of threads, where the probe wants to know them.
+    pub fn classes(&mut self) -> Option<&mut Classes> {
+        self.classes.as_mut()
+    }
+
+    /// Time up to which every record is in the batches delivered, CLOCK_MONOTONIC ns.
+    pub fn until_ns(&self) -> u64 {
+        self.until_ns
     }
 
     /// Asks for the end: recording stops, what was recorded is still delivered.
@@ -179,6 +193,7 @@ impl Attached {
             }
             None => None,
         };
+        let classes = collector.probe().take_classes(&options.live.probe)?;
         let watch = options.containers.as_ref().map(|c| Watch::new(c.directory.clone()));
         let (queue, batches, used) = Queue::new(shared.clone(), watch);
         let (opening, snapshot_taken, opened) = OpeningWatch::new();
@@ -207,6 +222,8 @@ impl Attached {
             shared,
             placer,
             watching,
+            classes,
+            until_ns: 0,
             pump: Some(pump),
             started,
             stats,
@@ -246,7 +263,11 @@ impl EventSource for LiveSource {
             return Ok(Next::Section(snapshot));
         }
         match self.batches.recv_timeout(IDLE) {
-            Ok(Delivery { batch: fresh, new }) => {
+            Ok(Delivery { batch: fresh, new, until_ns, is_blind }) => {
+                self.until_ns = self.until_ns.max(until_ns);
+                if let Some(classes) = self.classes.as_mut().filter(|_| is_blind) {
+                    classes.take_back();
+                }
                 self.shared.queued_bytes.fetch_sub(fresh.bytes().len(), Ordering::Relaxed);
                 let fresh = match &mut self.placer {
                     Some(placer) => placer.place(fresh, new),

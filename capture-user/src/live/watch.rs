@@ -12,8 +12,9 @@
 
 use super::command::{CommandEnd, CommandLine, Held, Running};
 use super::error::LiveError;
-use super::load::{Probe, has_host_pids};
+use super::load::Probe;
 use super::tree::Tree;
+use super::whoami::has_host_pids;
 use capture_common::Snapshot;
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};

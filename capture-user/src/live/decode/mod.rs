@@ -45,6 +45,7 @@ use capture_common::batch::Batch;
 use capture_common::encode::EventHead;
 use capture_common::event_table::code;
 use capture_common::raw_event::FLAG_STATE_ONLY;
+use capture_engine::kernel_filter::CallEvents;
 use marks::LossMark;
 use source::Src;
 use std::collections::HashSet;
@@ -434,6 +435,12 @@ fn behind<'a, First: Wire, Second: Wire>(record: &RecordView<'a>) -> Option<(Sec
     let mut rest = rest.bytes();
     let second = Second::take(&mut rest)?;
     Some((second, Sections::new(rest)))
+}
+
+/// The events that records become, by row of the plan: `rows` native ones, then those of ia32. Rows are
+/// missing where the number alone does not tell.
+pub fn calls(rows: usize) -> Vec<(usize, CallEvents)> {
+    Table::new().calls(rows)
 }
 
 /// Appends one side of a call.

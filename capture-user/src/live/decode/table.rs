@@ -7,6 +7,7 @@ use super::source::{Row, Src};
 use capture_common::event_table::{EventCode, ParamInfo, code};
 use capture_common::plan::SOCKETCALL_ROWS;
 use capture_common::syscall_table::{PPM_SC_NAMES, Syscall};
+use capture_engine::kernel_filter::{CallEvents, result_param};
 
 #[cfg(target_arch = "aarch64")]
 use capture_common::syscall_table::AARCH64 as NATIVE;
@@ -17,6 +18,9 @@ use capture_common::syscall_table::X86_64 as NATIVE;
 const GENERIC_ID_MAX: usize = 328;
 /// Stored as the number of calls that have none in the native table.
 const NO_NUMBER: u16 = u16::MAX;
+
+/// ia32's socketcall: which call it is, its first argument tells.
+const IA32_SOCKETCALL: u16 = 102;
 
 /// One side of a call, resolved.
 #[derive(Clone, Copy)]
@@ -101,6 +105,16 @@ impl Entry {
         }
     }
 
+    fn events(&self) -> CallEvents {
+        let result = result_param(self.exit.code).and_then(|at| self.exit.sources.get(at));
+        CallEvents {
+            enter: self.enter.code,
+            exit: self.exit.code,
+            generic: self.is_generic.then_some((self.generic_id, self.native_nr)),
+            tells_result: self.is_generic || matches!(result, Some(Src::Ret)),
+        }
+    }
+
     fn native(call: &'static Syscall) -> Self {
         match rows::find(call.name) {
             Some(row) if !call.is_generic() => Self::of_row(row, call.enter, call.exit),
@@ -146,6 +160,16 @@ impl Table {
             socketcalls: capture_common::ia32::SOCKETCALLS.iter().map(compat).collect(),
             execve_exit: Side::exit(code::SYSCALL_EXECVE_19_X, super::task::EXECVE),
         }
+    }
+
+    /// See [`super::calls`].
+    pub(super) fn calls(&self, rows: usize) -> Vec<(usize, CallEvents)> {
+        // The last row of each half is for numbers beyond the table.
+        let native = (0..rows - 1).map(|nr| (nr, self.native.get(nr).copied()));
+        let native = native.map(|(nr, entry)| (nr, entry.unwrap_or_else(|| Entry::generic(0, nr as u16))));
+        let ia32 = self.ia32.iter().copied().enumerate().take(rows - 1);
+        let ia32 = ia32.filter(|(nr, _)| *nr != usize::from(IA32_SOCKETCALL));
+        native.chain(ia32.map(|(nr, entry)| (rows + nr, entry))).map(|(row, e)| (row, e.events())).collect()
     }
 
     /// The exit of a successful exec.
