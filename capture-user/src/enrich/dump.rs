@@ -7,7 +7,7 @@
 use super::cri::from_json;
 use super::docker::parse::inspect;
 use super::json::{items, map, seconds, text};
-use super::kubernetes::{self, Objects, PodName, Surroundings};
+use super::kubernetes::{self, Dumped, Objects, PodName, Surroundings};
 use super::metadata::{Metadata, Pod};
 use capture_engine::state::cgroups::{ContainerKind, short_id};
 use serde_json::Value;
@@ -51,11 +51,11 @@ impl Dump {
     /// Takes over the containers of an engine's dump; how many those are.
     ///
     /// # Errors
-    /// Where it is no JSON, or has no container.
+    /// Where it is no JSON, or has no container: nothing is taken over then.
     pub fn read_engine(&mut self, bytes: &[u8]) -> Result<usize, DumpError> {
         let mut count = 0;
-        for document in documents(&String::from_utf8_lossy(bytes)) {
-            let (value, _) = document?;
+        let text = String::from_utf8_lossy(bytes);
+        for (value, _) in documents(&text).collect::<Result<Vec<_>, _>>()? {
             let list = value.as_array().map_or(std::slice::from_ref(&value), |list| list);
             for metadata in list.iter().filter_map(of_engine) {
                 self.add(metadata);
@@ -68,16 +68,22 @@ impl Dump {
     /// Takes over the objects of a cluster's dump; how many containers its pods have.
     ///
     /// # Errors
-    /// Where it is no JSON, or has no object of a kind that is known here.
+    /// Where it is no JSON, or has no object of a kind that is known here: nothing is taken over then.
     pub fn read_cluster(&mut self, bytes: &[u8]) -> Result<usize, DumpError> {
-        let (mut objects, mut count) = (0, 0);
-        for document in documents(&String::from_utf8_lossy(bytes)) {
+        let text_of_all = String::from_utf8_lossy(bytes);
+        let read = |document: Result<(Value, &str), serde_json::Error>| {
             let (value, json) = document?;
-            objects += match self.cluster.read_dump(json.as_bytes()) {
+            Ok((value, Dumped::read(json.as_bytes())?))
+        };
+        let documents: Vec<_> = documents(&text_of_all).map(read).collect::<Result<_, DumpError>>()?;
+        let (mut objects, mut count) = (0, 0);
+        for (value, dumped) in documents {
+            let of_document = self.cluster.put_dump(dumped);
+            if of_document == 0 {
                 // Another one of the same file may have some.
-                Err(kubernetes::DumpError::Empty) => continue,
-                read => read?,
-            };
+                continue;
+            }
+            objects += of_document;
             let of_list = items(&value, &["items"]);
             let is_pods = text(&value, &["kind"]) == "PodList";
             let single = std::slice::from_ref(&value);
@@ -252,6 +258,26 @@ mod tests {
         assert!(dump.find("0123456789ab", "", b"").is_none());
         assert!(matches!(dump.read_engine(b"[{\"a\":1}]"), Err(DumpError::Empty)));
         assert!(matches!(dump.read_engine(b"Error: no such object"), Err(DumpError::Json(_))));
+    }
+
+    #[test]
+    fn nothing_is_taken_of_a_dump_with_a_fault() {
+        let mut dump = Dump::default();
+        let docker = include_bytes!("testdata/docker-inspect.json");
+        assert!(matches!(dump.read_engine(&[&docker[..], b"{]"].concat()), Err(DumpError::Json(_))));
+        let id = "1".repeat(64);
+        let status = serde_json::json!({"containerStatuses": [{"containerID": format!("docker://{id}")}]});
+        let pod = serde_json::json!({"kind": "Pod", "metadata": {"name": "a"}, "status": status}).to_string();
+        for fault in ["{", "[]", "7"] {
+            let error = dump.read_cluster(format!("{pod}{fault}").as_bytes()).unwrap_err();
+            assert!(
+                error.to_string().contains("no JSON") || error.to_string().contains("kubectl"),
+                "{error}"
+            );
+        }
+        assert_eq!(dump.records().count(), 0);
+        assert_eq!(dump.read_cluster(pod.as_bytes()).unwrap(), 1);
+        assert_eq!(dump.records().count(), 1);
     }
 
     #[test]

@@ -122,14 +122,13 @@ impl Report {
             // Our enters have the parameters of 2022; what came later stands in the exit.
             let same_name = ours.params.iter().find(|(name, _)| name == param);
             let ours_value = match same_name {
-                Some((_, ours)) => ours.as_str(),
+                Some((_, ours)) if ours.is_as(value) => continue,
+                Some((_, ours)) => ours.text.as_str(),
                 None if !theirs.is_exit => continue,
                 None => "(no such parameter)",
             };
-            if ours_value != value {
-                let difference = Difference { call: &theirs.name, is_exit: theirs.is_exit, param };
-                self.differs(label, &difference, value, ours_value);
-            }
+            let difference = Difference { call: &theirs.name, is_exit: theirs.is_exit, param };
+            self.differs(label, &difference, &value.text, ours_value);
         }
     }
 

@@ -61,13 +61,27 @@ const ADDRESSES: u64 = 0x1_0000_0000;
 pub(crate) struct Side {
     pub(crate) name: String,
     pub(crate) is_exit: bool,
-    pub(crate) params: Vec<(&'static str, String)>,
+    pub(crate) params: Vec<(&'static str, Value)>,
+}
+
+/// A parameter's value.
+pub(crate) struct Value {
+    /// As text, masked.
+    pub(crate) text: String,
+    /// As it stands in the file, if it is a number. A small one can be the id of a thread by accident.
+    number: Option<i64>,
+}
+
+impl Value {
+    pub(crate) fn is_as(&self, other: &Value) -> bool {
+        self.text == other.text || (self.number.is_some() && self.number == other.number)
+    }
 }
 
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", if self.is_exit { '<' } else { '>' }, self.name)?;
-        self.params.iter().try_for_each(|(name, value)| write!(f, " {name}={value}"))
+        self.params.iter().try_for_each(|(name, value)| write!(f, " {name}={}", value.text))
     }
 }
 
@@ -178,19 +192,24 @@ fn side(event: &RawEvent<'_>, name: String, labels: &HashMap<i64, String>) -> Si
     let params = (0..event.nparams()).filter_map(|index| {
         let param = info.param(index)?;
         let bytes = event.param(index).unwrap_or(&[]);
-        Some((param.name, text(param.name, param.ty, bytes, labels)))
+        let number = read_int(bytes).filter(|_| param.ty.fixed_size() == Some(bytes.len()));
+        Some((param.name, Value { text: text(param.name, param.ty, bytes, number, labels), number }))
     });
     Side { params: params.collect(), is_exit: event.code.is_exit(), name }
 }
 
 /// A value as text, masked.
-fn text(name: &str, ty: ParamType, bytes: &[u8], labels: &HashMap<i64, String>) -> String {
+fn text(
+    name: &str,
+    ty: ParamType,
+    bytes: &[u8],
+    number: Option<i64>,
+    labels: &HashMap<i64, String>,
+) -> String {
     if MASKED.contains(&name) {
         return "*".to_owned();
     }
-    if ty.fixed_size() == Some(bytes.len())
-        && let Some(number) = read_int(bytes)
-    {
+    if let Some(number) = number {
         return match labels.get(&number) {
             Some(label) if number > 1 => format!("thread {label}"),
             None if ty == ParamType::Pid && number > 1 => "another process".to_owned(),

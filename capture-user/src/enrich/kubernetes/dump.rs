@@ -17,13 +17,23 @@ pub enum DumpError {
     Empty,
 }
 
-impl Objects {
-    /// Takes over all objects of a dump; how many those are. Several dumps add up.
+/// A dump that was read, and is in nobody's objects yet.
+pub(crate) struct Dumped(Document);
+
+impl Dumped {
+    /// Reads a dump.
     ///
     /// # Errors
-    /// Where it is no JSON, or has no object of a kind that is known here.
-    pub(crate) fn read_dump(&mut self, json: &[u8]) -> Result<usize, DumpError> {
-        let document = Document::read(json)?;
+    /// Where it is no JSON.
+    pub(crate) fn read(json: &[u8]) -> Result<Dumped, DumpError> {
+        Ok(Dumped(Document::read(json)?))
+    }
+}
+
+impl Objects {
+    /// Takes over all objects of a dump; how many those are. Several dumps add up.
+    pub(crate) fn put_dump(&mut self, dump: Dumped) -> usize {
+        let Dumped(document) = dump;
         let of_list = document.kind;
         let mut count = 0;
         let single = (!document.object.name.is_empty()).then_some((of_list, document.object));
@@ -34,6 +44,6 @@ impl Objects {
                 count += 1;
             }
         }
-        if count == 0 { Err(DumpError::Empty) } else { Ok(count) }
+        count
     }
 }

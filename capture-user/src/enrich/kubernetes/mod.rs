@@ -32,6 +32,7 @@ mod yaml;
 
 pub use access::{AccessError, KubernetesOptions};
 pub use dump::DumpError;
+pub(crate) use dump::Dumped;
 pub(crate) use objects::Objects;
 pub(crate) use surroundings::{PodName, Surroundings};
 

@@ -4,7 +4,7 @@ use super::following::{Client, PODS, options, real, shop_pod, until};
 use super::relations::sample;
 use super::server::{Fault, Server};
 use crate::enrich::kubernetes::object::WatchLine;
-use crate::enrich::kubernetes::{Objects, PodName};
+use crate::enrich::kubernetes::{Dumped, Objects, PodName};
 use crate::enrich::tests::damage;
 use capture_engine::state::k8s::Kind;
 use serde_json::Value;
@@ -19,7 +19,7 @@ fn damaged_answers_are_no_answers() {
     for seed in 0..3000 {
         let bytes = damage(&lists[seed as usize % lists.len()], seed);
         let mut objects = Objects::default();
-        let _ = objects.read_dump(&bytes);
+        let _ = Dumped::read(&bytes).map(|dump| objects.put_dump(dump));
         let pod = PodName { namespace: "store".into(), name: "db-0".into(), ..PodName::default() };
         objects.around(&pod).add_to(&mut serde_json::json!({"container": {}}));
         let _ = WatchLine::read(&damage(lines[seed as usize % lines.len()], seed));

@@ -1,7 +1,7 @@
 //! What is around a pod, by answers of real servers and by made-up objects.
 
 use crate::enrich::kubernetes::object::{Document, LABELS_MAX, WatchLine};
-use crate::enrich::kubernetes::{Objects, PodName};
+use crate::enrich::kubernetes::{Dumped, Objects, PodName};
 use capture_engine::state::k8s::Kind;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) fn sample(name: &str) -> Vec<u8> {
 fn cluster(version: &str) -> Objects {
     let mut objects = Objects::default();
     for list in LISTS {
-        objects.read_dump(&sample(&format!("{version}/{list}.json"))).unwrap();
+        objects.put_dump(Dumped::read(&sample(&format!("{version}/{list}.json"))).unwrap());
     }
     objects
 }
@@ -116,7 +116,7 @@ fn owned_by(api: &str, kind: &str, name: &str) -> Value {
 fn read(objects: &mut Objects, items: Vec<Value>) {
     let count = items.len();
     let dump = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
-    assert_eq!(objects.read_dump(dump.as_bytes()).unwrap(), count);
+    assert_eq!(objects.put_dump(Dumped::read(dump.as_bytes()).unwrap()), count);
 }
 
 #[test]
@@ -258,10 +258,11 @@ fn wrong_types_are_absent_members_and_bad_bytes_are_replaced() {
 #[test]
 fn dumps_that_are_none_say_what_is_wanted() {
     let mut objects = Objects::default();
-    let error = objects.read_dump(b"{\"kind\":\"List\",\"items\":[]}").unwrap_err().to_string();
-    assert!(error.contains("kubectl get"), "{error}");
-    assert!(objects.read_dump(b"apiVersion: v1").unwrap_err().to_string().contains("no JSON"));
-    assert_eq!(objects.read_dump(object("Pod", "a", json!({})).to_string().as_bytes()).unwrap(), 1);
+    let empty = Dumped::read(b"{\"kind\":\"List\",\"items\":[]}").unwrap();
+    assert_eq!(objects.put_dump(empty), 0);
+    assert!(Dumped::read(b"apiVersion: v1").unwrap_err().to_string().contains("no JSON"));
+    let single = Dumped::read(object("Pod", "a", json!({})).to_string().as_bytes()).unwrap();
+    assert_eq!(objects.put_dump(single), 1);
 }
 
 #[test]
