@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// Rounds of a race before it counts as one that this machine does not run.
+const ROUNDS: usize = 20;
 const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
 
 /// Runs the racing program under `capture` with these options; what the program says.
@@ -35,12 +37,30 @@ fn paths_that_change_during_a_call_are_noted() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
-    if race(dir.path(), &["--check-paths"], 20_000, TEST).is_none() {
-        return;
+    let (mut accesses, mut noted) = (0, 0);
+    for round in 1.. {
+        if race(dir.path(), &["--check-paths"], 20_000, TEST).is_none() {
+            return;
+        }
+        let (calls, changed) = changes_of_access(dir.path());
+        assert!(calls >= 20_000, "{calls}");
+        (accesses, noted) = (accesses + calls, noted + changed);
+        if noted > 0 {
+            break;
+        }
+        if round == ROUNDS {
+            capture_tests::skip(TEST, "the machine never ran both threads during one of 400,000 calls");
+            return;
+        }
     }
-    let path = |letter: &str| dir.path().join(format!("file-{letter}")).to_str().expect("text").to_owned();
+    eprintln!("{noted} of {accesses} paths of access changed during the call");
+}
+
+/// How often access was called, and how many of its paths a note says have changed. Each note is right.
+fn changes_of_access(dir: &Path) -> (usize, usize) {
+    let path = |letter: &str| dir.join(format!("file-{letter}")).to_str().expect("text").to_owned();
     let (mut accesses, mut noted, mut last) = (0, 0, (0, String::new()));
-    live::read_events(&dir.path().join("f.scap"), |event| {
+    live::read_events(&dir.join("f.scap"), |event| {
         if event.code == code::SYSCALL_ACCESS_X {
             accesses += 1;
             last = (event.tid, String::from_utf8_lossy(event.text(1).expect("a path")).into_owned());
@@ -61,8 +81,7 @@ fn paths_that_change_during_a_call_are_noted() {
         }
     })
     .expect("reads");
-    assert!(accesses >= 20_000 && noted > 0, "{noted} of {accesses} paths changed");
-    eprintln!("{noted} of {accesses} paths of access changed during the call");
+    (accesses, noted)
 }
 
 #[test]

@@ -12,10 +12,18 @@ use std::process::Command;
 /// How much of a failed test's output the summary repeats, from its end.
 const OUTPUT_LINES: usize = 60;
 
+/// A program of tests.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Program {
+    name: String,
+    /// Of its executable, from the repository's root on; empty for doc-tests.
+    path: String,
+}
+
 /// A test that failed, of which program, with what it printed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Failure {
-    program: String,
+    program: Program,
     test: String,
     output: Vec<String>,
 }
@@ -30,7 +38,7 @@ struct Totals {
     ignored: u64,
     failures: Vec<Failure>,
     /// The program whose lines come now.
-    program: String,
+    program: Program,
     /// Whether lines belong to the output of the newest failure.
     in_output: bool,
 }
@@ -74,11 +82,11 @@ impl Totals {
         for failure in unstable {
             eprintln!(
                 "unstable: {} {}: failed, and passed when run once more",
-                failure.program, failure.test
+                failure.program.name, failure.test
             );
         }
         for failure in &self.failures {
-            eprintln!("\nFAILED: {} {}", failure.program, failure.test);
+            eprintln!("\nFAILED: {} {}", failure.program.name, failure.test);
             let skipped = failure.output.len().saturating_sub(OUTPUT_LINES);
             for line in failure.output.iter().skip(skipped) {
                 eprintln!("  | {line}");
@@ -87,15 +95,16 @@ impl Totals {
     }
 }
 
-/// The name of the program in a line such as `Running tests/fields/main.rs (target/…/fields-0123)`.
-fn started_program(line: &str) -> Option<String> {
+/// The program in a line such as `Running tests/fields/main.rs (target/…/fields-0123)`.
+fn started_program(line: &str) -> Option<Program> {
     let line = line.trim_start();
     if let Some(name) = line.strip_prefix("Doc-tests ") {
-        return Some(format!("doc-tests of {name}"));
+        return Some(Program { name: format!("doc-tests of {name}"), path: String::new() });
     }
     let path = line.strip_prefix("Running ")?.rsplit_once('(')?.1.strip_suffix(')')?;
     let file = path.rsplit('/').next()?;
-    Some(file.rsplit_once('-').map_or(file, |(name, _)| name).to_string())
+    let name = file.rsplit_once('-').map_or(file, |(name, _)| name);
+    Some(Program { name: name.to_string(), path: path.to_string() })
 }
 
 /// The test whose output follows a line such as `---- a::b stdout ----`.
@@ -128,29 +137,31 @@ fn watched(command: &mut Command) -> Result<(bool, Totals)> {
     Ok((child.wait()?.success(), totals))
 }
 
+/// Runs one test by itself, in the program that cargo built (it would build others for one program alone),
+/// as cargo runs it.
+fn passes_alone(failure: &Failure) -> Result<bool> {
+    let folder = crate::repo_root().join("tests");
+    let mut command = Command::new(crate::repo_root().join(&failure.program.path));
+    command.args(["--exact", &failure.test]).current_dir(&folder).env("CARGO_MANIFEST_DIR", &folder);
+    eprintln!("\nonce more: {} {}", failure.program.name, failure.test);
+    Ok(watched(&mut command)?.0)
+}
+
 /// Entry point of `test`: all suites, then the totals, the skips and the failures.
 pub(crate) fn test(args: &[String]) -> Result<()> {
     let folder = crate::repo_root().join("target");
     let log = folder.join("skipped.txt");
     std::fs::create_dir_all(&folder)?;
     std::fs::write(&log, "")?;
-    let command = |more: &[&str]| {
-        let mut command = cargo(&["test", "--workspace", "--no-fail-fast", "--profile", "checked"]);
-        command.args(more).env("CAPTURE_SKIP_LOG", &log);
-        command
-    };
-    let (mut success, mut totals) = watched(command(&[]).args(args))?;
+    let mut command = cargo(&["test", "--workspace", "--no-fail-fast", "--profile", "checked"]);
+    let (mut success, mut totals) = watched(command.args(args).env("CAPTURE_SKIP_LOG", &log))?;
     let skipped = std::fs::read_to_string(&log)?;
     let found = !totals.failures.is_empty();
     let mut unstable = Vec::new();
     let mut lasting = Vec::new();
     for failure in std::mem::take(&mut totals.failures) {
-        let again = failure.program.starts_with("live_") || failure.program.ends_with("_live");
-        if again && watched(&mut command(&["--test", &failure.program, "--", "--exact", &failure.test]))?.0 {
-            unstable.push(failure);
-        } else {
-            lasting.push(failure);
-        }
+        let is_live = failure.program.name.starts_with("live_") || failure.program.name.ends_with("_live");
+        if is_live && passes_alone(&failure)? { unstable.push(failure) } else { lasting.push(failure) }
     }
     totals.passed += unstable.len() as u64;
     totals.failures = lasting;
@@ -199,7 +210,10 @@ mod tests {
         }
         assert_eq!((totals.started, totals.programs, totals.passed, totals.ignored), (3, 3, 40, 1));
         let failure = |test: &str, output: &[&str]| Failure {
-            program: "live_calls".to_string(),
+            program: Program {
+                name: "live_calls".to_string(),
+                path: "target/checked/deps/live_calls-77".to_string(),
+            },
             test: test.to_string(),
             output: output.iter().map(ToString::to_string).collect(),
         };
@@ -207,6 +221,6 @@ mod tests {
             totals.failures,
             [failure("files::open", &["left: 1", "right: 2"]), failure("net::accept", &["late", ""])]
         );
-        assert_eq!(totals.program, "doc-tests of filter_lang");
+        assert_eq!(totals.program.name, "doc-tests of filter_lang");
     }
 }
