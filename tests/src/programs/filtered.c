@@ -120,6 +120,8 @@ static void family(int fd) {
     }
     if (read(done[0], &byte, 1) != 1) fail("done");
     tell("grandchild", below);
+    /* The child below is in its read then, however busy the machine is. */
+    usleep(300000);
     fcntl(go[1], F_SETFD, FD_CLOEXEC);
     become("parent", fd);
   }
