@@ -2,6 +2,9 @@
 
 use crate::world::{Clone, World};
 use capture_common::event_table::code;
+use capture_engine::EventFilter;
+use capture_engine::kernel_filter::{CallEvents, KernelFilter, Shown};
+use filter_lang::Library;
 
 fn stale(w: &mut World, pids: &str, until_ns: u64) {
     let data = format!("{{\"from_ts_ns\":1,\"until_ts_ns\":{until_ns},\"pids\":{pids}}}");
@@ -93,4 +96,60 @@ fn strange_notes_change_nothing() {
         });
     }
     assert_eq!(&*w.thread(100).comm, b"bash");
+}
+
+/// The classes of threads by a filter that tells threads apart.
+struct Classes {
+    filter: EventFilter,
+    kernel: KernelFilter,
+}
+
+impl Classes {
+    fn of(text: &str) -> Classes {
+        let filter = EventFilter::compile(text, &Library::new()).unwrap();
+        let write = CallEvents {
+            enter: code::SYSCALL_WRITE_E,
+            exit: code::SYSCALL_WRITE_X,
+            generic: None,
+            tells_result: true,
+        };
+        let kernel = KernelFilter::new(filter.filter(), Shown::default(), &[write]).unwrap();
+        Classes { filter, kernel }
+    }
+
+    fn class(&mut self, w: &World, tid: i64) -> Option<u8> {
+        self.kernel.class_of(&mut self.filter, w.engine.machine(), tid)
+    }
+}
+
+#[test]
+fn what_is_not_known_has_no_class_for_the_kernel() {
+    let mut by_name = Classes::of("proc.name=bash");
+    let mut by_ancestor = Classes::of("proc.aname=bash");
+    let mut w = World::new();
+    w.clone_exit(100, 200, &Clone::default());
+    w.clone_exit(
+        200,
+        0,
+        &Clone { comm: "ls", pid: 200, ptid: 100, vtid: 200, vpid: 200, ..Clone::default() },
+    );
+    let (matches, other) = (by_name.class(&w, 100), by_name.class(&w, 1));
+    assert!(matches.is_some() && other.is_some() && matches != other);
+    assert_eq!(by_name.class(&w, 200), matches);
+    let below = by_ancestor.class(&w, 200);
+    assert!(below.is_some() && below != by_ancestor.class(&w, 1));
+
+    let until_ns = w.ts_ns + 1_000_000_000;
+    stale(&mut w, "[100]", until_ns);
+    open(&mut w, 100, 4, "/etc/hosts");
+    assert_eq!(by_name.class(&w, 100), None);
+    assert_eq!(by_ancestor.class(&w, 200), None, "whose ancestor is not known");
+    // A record of 100 can still be missing: whatever one that came tells of it.
+    w.clone_exit(100, 201, &Clone::default());
+    assert_eq!(by_name.class(&w, 100), None);
+
+    w.ts_ns = until_ns + 1;
+    w.clone_exit(100, 202, &Clone::default());
+    assert_eq!(by_name.class(&w, 100), matches);
+    assert_eq!(by_name.class(&w, 1), other);
 }
