@@ -18,6 +18,7 @@ pub enum DumpError {
 }
 
 /// A dump that was read, and is in nobody's objects yet.
+#[derive(Debug)]
 pub(crate) struct Dumped(Document);
 
 impl Dumped {
