@@ -36,6 +36,9 @@ const END_MAX: Duration = Duration::from_secs(10);
 /// What captures may take more than beside no engines.
 const GROWTH_MAX_KIB: u64 = 384 << 10;
 
+/// Name of a bad engine, and how it answers what is asked beside the version.
+type Bad = (&'static str, fn() -> Reply);
+
 /// Where captures are told to ask.
 struct Around {
     docker: PathBuf,
@@ -126,7 +129,7 @@ fn cri(dir: &Path) -> Vec<PathBuf> {
         }
         Reply::ok(&field(1, &status))
     }
-    let bad: [(&str, fn() -> Reply); 8] = [
+    let bad: [Bad; 8] = [
         ("flood", || Reply::Flood),
         ("trickle", Reply::trickle),
         ("silence", Reply::silence),

@@ -114,7 +114,7 @@ impl Metadata {
         let lists = [&self.env, &self.healthcheck, &self.command];
         size_of::<Metadata>()
             + self.texts().iter().map(|text| text.len()).sum::<usize>()
-            + lists.iter().flat_map(|list| list.iter()).map(word_cost).sum::<usize>()
+            + lists.iter().flat_map(|list| list.iter()).map(|word| word_cost(word)).sum::<usize>()
             + self.mounts.iter().map(mount_cost).sum::<usize>()
             + self.ports.len() * ITEM_BYTES
             + labels_cost(&self.labels)
@@ -154,14 +154,14 @@ impl Metadata {
         }
         cut += trim_labels(&mut self.labels);
         for list in [&mut self.env, &mut self.healthcheck, &mut self.command] {
-            cut += trim_list(list, word_cost);
+            cut += trim_list(list, |word| word_cost(word));
         }
         cut += trim_list(&mut self.mounts, mount_cost) + trim_list(&mut self.ports, |_| ITEM_BYTES);
         self.cut = self.cut.saturating_add(cut);
     }
 }
 
-fn word_cost(word: &String) -> usize {
+fn word_cost(word: &str) -> usize {
     ITEM_BYTES + word.len()
 }
 
