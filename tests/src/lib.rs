@@ -4,6 +4,7 @@
 //! test harness's capture, and into the log that `cargo xtask test` counts. A skip is never
 //! silent.
 
+pub mod cgroup;
 pub mod events;
 pub mod interop;
 pub mod live;

@@ -228,6 +228,13 @@ pub fn kill(pid: u32, signal: i32) {
     unsafe { libc::kill(pid as i32, signal) };
 }
 
+/// Resident memory of a process in KiB; `None` where it is gone.
+pub fn rss_kib(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// Looks until `done` or the time is over; whether it was done.
 pub fn within(time: Duration, mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();

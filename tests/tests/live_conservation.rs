@@ -116,13 +116,6 @@ fn dd_counts(stderr: &str) -> [u64; 2] {
     [count("records in"), count("records out")]
 }
 
-/// Resident memory of a process.
-fn resident_kb(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|l| l.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-}
-
 #[test]
 fn two_dd_at_full_speed_are_accounted_for() {
     let name = "two_dd_at_full_speed_are_accounted_for";
@@ -202,7 +195,7 @@ fn nothing_is_lost_at_a_paced_million_events_a_second() {
         let half_ends = std::time::Instant::now() + std::time::Duration::from_millis(PACED_S * 500);
         let mut most_kb = 0;
         while std::time::Instant::now() < half_ends {
-            most_kb = most_kb.max(resident_kb(recorder));
+            most_kb = most_kb.max(live::rss_kib(recorder).unwrap_or(0));
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         most_kb

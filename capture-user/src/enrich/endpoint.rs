@@ -4,6 +4,7 @@
 //! is connected. So each connection that is free again is kept for the next question.
 
 use super::http::HttpError;
+use super::throttle::{Allowance, Throttled};
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::client::conn::http1::SendRequest;
@@ -21,6 +22,7 @@ const IDLE_MAX: usize = 8;
 pub(super) struct Endpoint {
     path: PathBuf,
     connections: Arc<Mutex<Connections>>,
+    allowance: Allowance,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +36,7 @@ struct Connections {
 impl Endpoint {
     /// A socket that is connected to when there is something to ask.
     pub(super) fn new(path: PathBuf) -> Endpoint {
-        Endpoint { path, connections: Arc::default() }
+        Endpoint { path, connections: Arc::default(), allowance: Allowance::of_engine() }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -49,12 +51,13 @@ impl Endpoint {
     }
 
     /// A new connection: one made ahead, while there are any.
-    pub(super) async fn connect(&self) -> io::Result<UnixStream> {
+    pub(super) async fn connect(&self) -> io::Result<Throttled<UnixStream>> {
         let ahead = self.lock().ahead.pop();
-        match ahead {
-            Some(stream) => UnixStream::from_std(stream),
-            None => UnixStream::connect(&self.path).await,
-        }
+        let stream = match ahead {
+            Some(stream) => UnixStream::from_std(stream)?,
+            None => UnixStream::connect(&self.path).await?,
+        };
+        Ok(Throttled::new(stream, self.allowance.clone()))
     }
 
     /// A connection of HTTP/1 that has answered before and is free.

@@ -16,8 +16,10 @@ type Sender = http1::SendRequest<Empty<Bytes>>;
 
 /// Time for a whole answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// Largest body of an answer.
-const BODY_MAX: usize = 16 << 20;
+/// Largest answer about all containers of an engine, and about one. As JSON in memory they take many times
+/// their text.
+pub(super) const LIST_MAX: usize = 16 << 20;
+pub(super) const ONE_MAX: usize = 4 << 20;
 /// Longest line of a stream.
 const LINE_MAX: usize = 1 << 20;
 
@@ -32,24 +34,24 @@ pub(super) enum HttpError {
     Timeout,
     #[error("HTTP status {0}")]
     Status(u16),
-    #[error("more than {BODY_MAX} bytes in an answer")]
-    TooLong,
+    #[error("more than {0} bytes in an answer")]
+    TooLong(usize),
     #[error("a line of more than {0} bytes in a stream")]
     LongLine(usize),
 }
 
-/// The body of `GET target`.
-pub(super) async fn get(endpoint: &Endpoint, target: &str) -> Result<Bytes, HttpError> {
+/// The body of `GET target`, of at most so many bytes.
+pub(super) async fn get(endpoint: &Endpoint, target: &str, max: usize) -> Result<Bytes, HttpError> {
     let whole = async {
         if let Some(mut sender) = endpoint.take_idle()
             && let Ok(response) = ask(&mut sender, target).await
         {
-            return read(endpoint, sender, response).await;
+            return read(endpoint, sender, response, max).await;
         }
         // Where a kept connection failed, too: the server may have closed it for being idle.
         let mut sender = connect(endpoint).await?;
         let response = ask(&mut sender, target).await?;
-        read(endpoint, sender, response).await
+        read(endpoint, sender, response, max).await
     };
     timeout(PATIENCE, whole).await.map_err(|_| HttpError::Timeout)?
 }
@@ -85,15 +87,20 @@ async fn ask(sender: &mut Sender, target: &str) -> Result<Response<Incoming>, Ht
 }
 
 /// Reads an answer to its end, which frees its connection for the next question.
-async fn read(endpoint: &Endpoint, sender: Sender, response: Response<Incoming>) -> Result<Bytes, HttpError> {
+async fn read(
+    endpoint: &Endpoint,
+    sender: Sender,
+    response: Response<Incoming>,
+    max: usize,
+) -> Result<Bytes, HttpError> {
     let status = successful(&response);
-    let body = match Limited::new(response.into_body(), BODY_MAX).collect().await {
+    let body = match Limited::new(response.into_body(), max).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(e) if e.is::<LengthLimitError>() => return Err(HttpError::TooLong),
+        Err(e) if e.is::<LengthLimitError>() => return Err(HttpError::TooLong(max)),
         Err(e) => {
             return Err(match e.downcast::<hyper::Error>() {
                 Ok(e) => HttpError::Protocol(*e),
-                Err(_) => HttpError::TooLong,
+                Err(_) => HttpError::TooLong(max),
             });
         }
     };

@@ -4,19 +4,15 @@
 //! The JSON is the one that stock tools read; what they do not know stands under the keys `capture`
 //! (in the container's object) and `k8s` (beside it). Secrets in the environment are redacted here, where everything passes.
 
+mod cut;
+
 use super::kubernetes::PodName;
-use crate::redact::secrets::Secrets;
 use capture_engine::state::cgroups::ContainerKind;
+use cut::{Cut, ITEMS_MAX};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// Most bytes of labels and of the environment that a record keeps, each.
-const LIST_MAX: usize = 64 << 10;
-/// Most bytes of one text.
-const TEXT_MAX: usize = 8 << 10;
-/// Most mounts, ports and words of a command that a record keeps, each.
-const ITEMS_MAX: usize = 256;
 /// `lookup_state` of a record that is complete.
 const LOOKUP_DONE: u32 = 1;
 /// Longest record: half of what readers take. Only text of which nearly every character has to be escaped
@@ -57,6 +53,8 @@ pub(crate) struct Metadata {
     /// Command and arguments of the container.
     pub(crate) command: Vec<String>,
     pub(crate) pod: Option<Pod>,
+    /// Items that were left out of it ([`Metadata::trim`]).
+    pub(crate) cut: u32,
 }
 
 /// One mount.
@@ -149,6 +147,7 @@ impl Metadata {
         self.is_pod_sandbox = newer.is_pod_sandbox.or(self.is_pod_sandbox);
         self.limits = newer.limits.or(self.limits);
         self.user = newer.user.or(self.user.take());
+        self.cut = self.cut.max(newer.cut);
         if let Some(pod) = newer.pod {
             self.pod.get_or_insert_default().merge(pod);
         }
@@ -200,7 +199,7 @@ impl Metadata {
         let (repository, tag, digest) = split_image(&self.image);
         let digest = if self.image_digest.is_empty() { digest } else { &self.image_digest };
         let limits = self.limits.unwrap_or_default();
-        let mut cut = Cut::default();
+        let mut cut = Cut { count: self.cut, ..Cut::default() };
         let mut object = json!({
             "id": id,
             "full_id": cut.text(&self.full_id),
@@ -315,90 +314,6 @@ fn text(old: &mut String, new: String) {
 fn list<T>(old: &mut Vec<T>, new: Vec<T>) {
     if !new.is_empty() {
         *old = new;
-    }
-}
-
-/// Keeps records of a size that files and readers bear, and counts what does not fit.
-#[derive(Clone, Copy, Default)]
-struct Cut {
-    count: u32,
-    redacted: u32,
-}
-
-impl Cut {
-    fn text<'a>(&mut self, text: &'a str) -> &'a str {
-        if text.len() <= TEXT_MAX {
-            return text;
-        }
-        self.count += 1;
-        let end = (0..=TEXT_MAX).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
-        &text[..end]
-    }
-
-    fn words(&mut self, words: &[String]) -> Value {
-        let mut len = 0;
-        let mut kept = Vec::new();
-        for (i, word) in words.iter().enumerate() {
-            let word = self.text(word);
-            len += word.len();
-            if i == ITEMS_MAX || len > LIST_MAX {
-                self.count += (words.len() - i) as u32;
-                break;
-            }
-            kept.push(word.into());
-        }
-        Value::Array(kept)
-    }
-
-    fn mounts(&mut self, mounts: &[Mount]) -> Vec<Value> {
-        let mut len = 0;
-        let mut kept = Vec::new();
-        for (i, one) in mounts.iter().enumerate() {
-            len += one.source.len() + one.destination.len() + one.mode.len() + one.propagation.len();
-            if i == ITEMS_MAX || len > LIST_MAX {
-                self.count += (mounts.len() - i) as u32;
-                break;
-            }
-            kept.push(mount(one));
-        }
-        kept
-    }
-
-    fn labels(&mut self, labels: &BTreeMap<String, String>) -> Map<String, Value> {
-        let mut len = 0;
-        let mut kept = Map::new();
-        for (name, value) in labels {
-            let value = self.text(value);
-            len += name.len() + value.len();
-            if len > LIST_MAX || name.len() > TEXT_MAX {
-                self.count += 1;
-                continue;
-            }
-            kept.insert(name.clone(), value.into());
-        }
-        kept
-    }
-
-    fn env(&mut self, env: &[String]) -> Vec<Value> {
-        let secrets = Secrets::default();
-        let mut len = 0;
-        let mut kept = Vec::new();
-        for entry in env {
-            let entry = match secrets.entry(entry) {
-                Some(redacted) => {
-                    self.redacted += 1;
-                    redacted
-                }
-                None => self.text(entry).to_owned(),
-            };
-            len += entry.len();
-            if len > LIST_MAX {
-                self.count += 1;
-                continue;
-            }
-            kept.push(entry.into());
-        }
-        kept
     }
 }
 

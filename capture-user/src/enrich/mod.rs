@@ -11,7 +11,7 @@
 //! the API server of the cluster what is around the pods.
 //!
 //! Invariant: nobody who feeds this waits, whatever engines do; a question that finds its queue
-//! full is dropped. Nothing here is asked in a replay.
+//! full is dropped. What a peer may say in a second and what is kept of it are bounded. Nothing here is asked in a replay.
 
 mod bolt;
 mod bundle;
@@ -30,6 +30,7 @@ mod sockets;
 mod store;
 #[cfg(test)]
 mod tests;
+mod throttle;
 
 pub use dump::{Dump, DumpError};
 pub use offline::{EnrichStats, Enricher};

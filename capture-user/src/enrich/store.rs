@@ -1,8 +1,9 @@
 //! [`Store`]: what all sources have told of containers, by id; where the stream's consumer waits
 //! for a record.
 //!
-//! Invariant: bounded. The oldest container goes when there are too many; what it was is in the
-//! stream by then.
+//! Invariant: bounded, in number and in bytes, whatever engines say. When there are too many the oldest
+//! goes: first of those that only an engine told of, then of those in the stream, which has what they
+//! were by then.
 
 use super::kubernetes::{Cluster, Surroundings};
 use super::metadata::Metadata;
@@ -13,10 +14,14 @@ use std::time::Instant;
 
 /// Most containers that are kept.
 const ENTRIES_MAX: usize = 8192;
+/// Most bytes of what is known of them. A real container takes some KiB.
+const BYTES_MAX: usize = 16 << 20;
 
 #[derive(Debug, Default)]
 struct Entry {
     metadata: Metadata,
+    /// What that takes.
+    bytes: usize,
     /// The stream has a thread in it.
     is_seen: bool,
     /// The consumer asked for its record.
@@ -32,8 +37,12 @@ struct Entry {
 #[derive(Debug, Default)]
 struct Entries {
     by_id: HashMap<String, Entry>,
-    order: VecDeque<String>,
+    /// Ids, the oldest first: of all that engines told of before the stream showed them, and of all that
+    /// the stream showed.
+    heard: VecDeque<String>,
+    seen: VecDeque<String>,
     changed: Vec<String>,
+    bytes: usize,
 }
 
 /// Containers by id.
@@ -60,8 +69,7 @@ impl Store {
     pub(super) fn see(&self, full_id: &str, kind: ContainerKind) {
         let id = short_id(full_id);
         let mut entries = self.lock();
-        let entry = entries.entry(id);
-        entry.is_seen = true;
+        let entry = entries.see(id);
         let metadata = &mut entry.metadata;
         metadata.kind = metadata.kind.or(Some(kind));
         if metadata.full_id.is_empty() {
@@ -84,7 +92,8 @@ impl Store {
     }
 
     /// Takes over what a source says.
-    pub(super) fn merge(&self, told: Metadata) {
+    pub(super) fn merge(&self, mut told: Metadata) {
+        told.trim();
         let id = short_id(&told.full_id).to_owned();
         if id.is_empty() {
             return;
@@ -99,11 +108,13 @@ impl Store {
         if merged == entry.metadata {
             return;
         }
+        let bytes = merged.cost_bytes();
         entry.metadata = merged;
         if entry.is_asked && !entry.is_changed && entry.metadata.is_named() {
             entry.is_changed = true;
-            entries.changed.push(id);
+            entries.changed.push(id.clone());
         }
+        entries.resize(&id, bytes);
         self.changed.notify_all();
     }
 
@@ -182,14 +193,60 @@ fn json(metadata: &Metadata, surroundings: &Surroundings, id: &str, is_late: boo
 impl Entries {
     fn entry(&mut self, id: &str) -> &mut Entry {
         if !self.by_id.contains_key(id) {
-            if self.order.len() >= ENTRIES_MAX
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.by_id.remove(&oldest);
-            }
-            self.order.push_back(id.to_owned());
+            self.by_id.insert(id.to_owned(), Entry::default());
+            self.heard.push_back(id.to_owned());
+            self.make_room(id);
         }
         self.by_id.entry(id.to_owned()).or_default()
+    }
+
+    /// The entry of a container that the stream shows.
+    fn see(&mut self, id: &str) -> &mut Entry {
+        if !self.entry(id).is_seen {
+            self.seen.push_back(id.to_owned());
+        }
+        let entry = self.entry(id);
+        entry.is_seen = true;
+        entry
+    }
+
+    /// What is known of a container takes so many bytes now.
+    fn resize(&mut self, id: &str, bytes: usize) {
+        let Some(entry) = self.by_id.get_mut(id) else { return };
+        self.bytes = self.bytes - entry.bytes + bytes;
+        entry.bytes = bytes;
+        self.make_room(id);
+    }
+
+    /// Forgets the oldest, but not `newest`, until the rest is within its bounds.
+    fn make_room(&mut self, newest: &str) {
+        while self.by_id.len() > ENTRIES_MAX || self.bytes > BYTES_MAX {
+            let Some(id) = self.oldest_heard(newest).or_else(|| self.seen.pop_front()) else { return };
+            if id == newest {
+                self.seen.push_back(id);
+            } else if let Some(entry) = self.by_id.remove(&id) {
+                self.bytes -= entry.bytes;
+            }
+        }
+    }
+
+    /// The oldest but `newest` that only an engine told of.
+    fn oldest_heard(&mut self, newest: &str) -> Option<String> {
+        let mut is_newest_heard = false;
+        let oldest = loop {
+            let Some(id) = self.heard.pop_front() else { break None };
+            // Those that the stream showed later stand here still.
+            match self.by_id.get(&id) {
+                Some(entry) if entry.is_seen => {}
+                Some(_) if id == newest => is_newest_heard = true,
+                Some(_) => break Some(id),
+                None => {}
+            }
+        };
+        if is_newest_heard {
+            self.heard.push_front(newest.to_owned());
+        }
+        oldest
     }
 }
 
@@ -241,5 +298,35 @@ mod tests {
         }
         assert_eq!(store.lock().by_id.len(), ENTRIES_MAX);
         assert!(!store.is_seen("9") && store.is_seen("10"));
+    }
+
+    /// Engines that tell of containers that the stream never shows push out none that it showed.
+    #[test]
+    fn what_engines_say_takes_a_bounded_amount_of_memory() {
+        let store = Store::default();
+        let told = |id: &str| Metadata {
+            full_id: id.into(),
+            env: (0..100).map(|n| format!("E{n}={}", "x".repeat(100 << 10))).collect(),
+            labels: (0..100).map(|n| (n.to_string(), "x".repeat(100 << 10))).collect(),
+            ..named("x")
+        };
+        store.see(ID, ContainerKind::Docker);
+        for n in 0..100 {
+            store.merge(told(&format!("flood-{n}")));
+        }
+        store.merge(told(ID));
+        let entries = store.lock();
+        let held: usize = entries.by_id.values().map(|entry| entry.metadata.cost_bytes()).sum();
+        assert!(held <= BYTES_MAX && entries.bytes == held, "{held}");
+        assert!((5..100).contains(&entries.by_id.len()), "{}", entries.by_id.len());
+        assert!(entries.by_id[&ID[..12]].is_seen && !entries.by_id.contains_key("flood-0"));
+        drop(entries);
+        let record = store.record(&ID[..12], Instant::now()).expect("a record");
+        let record: serde_json::Value = serde_json::from_slice(&record).expect("JSON");
+        assert!(
+            record["container"]["capture"]["cut"].as_u64() > Some(190),
+            "{}",
+            record["container"]["capture"]
+        );
     }
 }

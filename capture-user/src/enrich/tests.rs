@@ -3,8 +3,9 @@
 
 use super::*;
 use capture_engine::state::cgroups::ContainerKind;
+use capture_fakes::http::{self, hold_open, not_found, respond};
+use capture_fakes::{Fault, damage};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
@@ -14,44 +15,13 @@ const ID: &str = "a7bb935e856bf29f9fdc8e46463ba29c436b9dd31738dd46dd324ddc46ef8a
 const SANDBOX: &str = "10f159d314038f48d4a602055f366be31b34b6b0bee2b8c05cc8ae548557f58b";
 const WAIT: Duration = Duration::from_secs(20);
 
-/// Serves each connection on a thread of its own, with what `answer` makes of the target.
-fn serve_http(socket: &Path, answer: impl Fn(&str, &mut UnixStream) + Send + Sync + 'static) {
-    let listener = UnixListener::bind(socket).unwrap();
-    let answer = Arc::new(answer);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, answer) = (stream.unwrap(), answer.clone());
-            std::thread::spawn(move || {
-                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                let Some(Ok(first)) = lines.next() else { return };
-                let _ = lines.by_ref().take_while(|l| l.as_ref().is_ok_and(|l| !l.is_empty())).count();
-                answer(first.split(' ').nth(1).unwrap_or(""), &mut stream);
-            });
-        }
-    });
-}
-
-fn respond(stream: &mut UnixStream, body: &[u8]) {
-    // A client that gave up is not this test's matter.
-    let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
-    let _ = stream.write_all(body);
-}
-
-/// Keeps a stream of events open with nothing in it.
-fn hold_open(stream: &mut UnixStream) {
-    let _ = write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    let _ = stream.read(&mut [0; 16]);
-}
-
 fn well_behaved(target: &str, stream: &mut UnixStream) {
     match target {
         "/version" => respond(stream, b"{}"),
         "/containers/json" => respond(stream, b"[]"),
         t if t.starts_with("/events") => hold_open(stream),
         t if t == format!("/containers/{ID}/json") => respond(stream, INSPECT),
-        _ => {
-            let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}");
-        }
+        _ => not_found(stream),
     }
 }
 
@@ -83,7 +53,7 @@ fn record_of(enrichment: &Enrichment, id: &str) -> Value {
 fn an_engine_is_asked_for_what_the_stream_shows() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("docker.sock");
-    serve_http(&socket, well_behaved);
+    http::serve(&socket, well_behaved);
     let record = record_of(&start(&[(&socket, Protocol::Docker)]), ID);
     assert_eq!((record["name"].as_str(), record["ip"].as_str()), (Some("eng-web"), Some("172.18.0.2")));
     assert_eq!(record["labels"]["com.example.owner"].as_str(), Some("core infra"));
@@ -100,7 +70,7 @@ fn an_engine_is_asked_for_what_the_stream_shows() {
 fn connections_made_ahead_are_used_where_no_more_can_be_made() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("docker.sock");
-    serve_http(&socket, well_behaved);
+    http::serve(&socket, well_behaved);
     let endpoint = Endpoint::new(socket.clone());
     endpoint.connect_ahead(Protocol::Docker.connections());
     std::fs::remove_file(&socket).unwrap();
@@ -118,10 +88,8 @@ fn serve_kept(socket: &Path, connections: Arc<std::sync::atomic::AtomicUsize>) {
             let mut stream = stream.unwrap();
             connections.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
             std::thread::spawn(move || {
-                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-                while let Some(Ok(first)) = lines.next() {
-                    let _ = lines.by_ref().take_while(|l| l.as_ref().is_ok_and(|l| !l.is_empty())).count();
-                    well_behaved(first.split(' ').nth(1).unwrap_or(""), &mut stream);
+                for target in http::questions(&stream) {
+                    well_behaved(&target, &mut stream);
                 }
             });
         }
@@ -150,7 +118,7 @@ fn an_engine_that_comes_late_or_comes_back_is_found() {
     let enrichment = start(&[(&socket, Protocol::Docker)]);
     see(&enrichment, ID);
     assert_eq!(enrichment.record(&ID[..12], Instant::now() + Duration::from_millis(50)), None);
-    serve_http(&socket, well_behaved);
+    http::serve(&socket, well_behaved);
     assert_eq!(record_of(&enrichment, ID)["name"].as_str(), Some("eng-web"));
     // It had been asked for in vain: what comes then is marked.
     assert!(enrichment.updates().is_empty() || record_of(&enrichment, ID)["name"].is_string());
@@ -160,7 +128,7 @@ fn an_engine_that_comes_late_or_comes_back_is_found() {
 fn events_name_a_container_before_it_runs() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("docker.sock");
-    serve_http(&socket, |target, stream| match target {
+    http::serve(&socket, |target, stream| match target {
         t if t.starts_with("/events") => {
             respond(stream, EVENTS.as_bytes());
         }
@@ -173,32 +141,6 @@ fn events_name_a_container_before_it_runs() {
     assert!(matches!(record["name"].as_str(), Some("ev1" | "ev2")), "{record}");
     assert_eq!(record["labels"]["a"].as_str(), Some("b"));
     assert!(record["labels"]["name"].is_null());
-}
-
-/// Bytes changed, cut and doubled at random, but the same in every run.
-pub(in crate::enrich) fn damage(bytes: &[u8], seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut random = |end: usize| {
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        (state.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % end
-    };
-    let mut bytes = bytes.to_vec();
-    for _ in 0..=random(8) {
-        let at = random(bytes.len());
-        match random(4) {
-            0 => bytes[at] = random(256) as u8,
-            1 => bytes.truncate(at.max(1)),
-            2 => bytes.insert(at, b"\"{}[]:,\xff"[random(8)]),
-            _ => {
-                let end = (at + random(64)).min(bytes.len());
-                let piece = bytes[at..end].to_vec();
-                bytes.splice(at..at, piece);
-            }
-        }
-    }
-    bytes
 }
 
 #[test]
@@ -223,42 +165,25 @@ fn damaged_answers_are_no_answers() {
 fn bad_engines_cost_nothing_but_their_own_answers() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    // Byte by byte, for ever.
-    serve_http(&path("loris"), |_, stream| {
-        for byte in b"HTTP/1.1 200 OK\r\nX: ".iter().chain(std::iter::repeat(&b'a')) {
-            if stream.write_all(&[*byte]).is_err() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    });
-    // Bodies and lines without end.
-    serve_http(&path("flood"), |target, stream| {
-        let _ = write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-        if target == "/version" {
-            let _ = stream.write_all(b"2\r\n{}\r\n0\r\n\r\n");
-            return;
-        }
-        let chunk = [b"10000\r\n".to_vec(), vec![b'['; 0x10000], b"\r\n".to_vec()].concat();
-        while stream.write_all(&chunk).is_ok() {}
-    });
-    // Headers without end.
-    serve_http(&path("headers"), |_, stream| {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n");
-        while stream.write_all(b"X-Header: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n").is_ok() {}
-    });
-    // Garbage, to both protocols.
-    for name in ["garbage", "garbage.cri"] {
-        serve_http(&path(name), |target, stream| {
-            let _ = stream.write_all(&damage(INSPECT, target.len() as u64));
-        });
+    for (name, fault) in [
+        ("loris", Fault::SlowHeaders),
+        ("headers", Fault::LongHeaders),
+        ("garbage", Fault::Raw(damage(INSPECT, 3))),
+        ("garbage.cri", Fault::Raw(damage(INSPECT, 4))),
+    ] {
+        http::serve(&path(name), move |_, stream| drop(fault.play(stream)));
     }
+    // Bodies and lines without end.
+    http::serve(&path("flood"), |target, stream| match target {
+        "/version" => respond(stream, b"{}"),
+        _ => drop(Fault::Flood.play(stream)),
+    });
     // Damaged answers inside a sound protocol.
-    serve_http(&path("damaged"), |target, stream| match target {
+    http::serve(&path("damaged"), |target, stream| match target {
         t if t.starts_with("/events") => respond(stream, &damage(EVENTS.as_bytes(), 7)),
         _ => respond(stream, &damage(INSPECT, target.len() as u64)),
     });
-    serve_http(&path("good"), well_behaved);
+    http::serve(&path("good"), well_behaved);
     let bad = ["loris", "flood", "headers", "garbage", "damaged"].map(path);
     let mut sockets: Vec<(&Path, Protocol)> = bad.iter().map(|p| (p.as_path(), Protocol::Docker)).collect();
     let (garbage, good) = (path("garbage.cri"), path("good"));

@@ -16,7 +16,7 @@ fn docker_containers_are_named_from_their_first_event_on() {
     record(&file, || docker.run_containers("docker", "DB_PASSWORD=hunter2"));
     // The engine and all its records go; the file stays.
     let eng_web_id = docker.fact("CONTAINER_ID")[..12].to_owned();
-    drop(docker);
+    docker.take_away(&file);
 
     let found = replay::containers(&file);
     let eng_web = &found["eng-web"];
@@ -45,6 +45,6 @@ fn short_docker_containers_in_a_row_are_named() {
     let mut run = Run::start("docker", dir.path());
     run.row(|name| docker.run_short("docker", name));
     let file = run.end();
-    drop(docker);
+    docker.take_away(&file);
     replay::check_row(TEST, &file, "docker");
 }

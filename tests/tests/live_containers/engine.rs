@@ -1,8 +1,10 @@
 //! A container engine of this test's own.
 
+use crate::replay;
 use crate::run::LIFE;
 use capture_tests::live::{self, Capture, Ended, Turn};
 use std::collections::HashMap;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -61,6 +63,17 @@ impl Engine {
     /// A fact that the script said.
     pub(crate) fn fact(&self, name: &str) -> &str {
         self.facts.get(name).unwrap_or_else(|| panic!("the script says no {name}: {:?}", self.facts))
+    }
+
+    /// Takes the engine away; the file must replay as it did beside it.
+    pub(crate) fn take_away(self, file: &Path) {
+        let socket = self.socket.1.clone();
+        let beside = replay::told(file);
+        drop(self);
+        assert!(UnixStream::connect(&socket).is_err(), "the engine at {socket} goes on");
+        let alone = replay::told(file);
+        let differs = beside.iter().zip(&alone).find(|(beside, alone)| beside != alone);
+        assert!(beside == alone, "{} and {} lines; {differs:?}", beside.len(), alone.len());
     }
 
     /// Runs a command of the engine, which must go well; what it printed.

@@ -15,7 +15,7 @@ fn podman_containers_are_named_from_their_first_event_on() {
     let podman = engine.fact("PODMAN").to_owned();
     record(&file, || engine.run_containers(&podman, "API_TOKEN=hunter2"));
     let pod_container = engine.fact("POD_CONTAINER_ID")[..12].to_owned();
-    drop(engine);
+    engine.take_away(&file);
 
     let found = replay::containers(&file);
     assert_eq!(found["twenty-ms"].3, "podman");
@@ -40,7 +40,7 @@ fn short_podman_containers_in_a_row_are_named() {
     let mut run = Run::start("podman", dir.path());
     run.row(|name| engine.run_short(&podman, name));
     let file = run.end();
-    drop(engine);
+    engine.take_away(&file);
     replay::check_row(TEST, &file, "podman");
 }
 
@@ -57,7 +57,7 @@ fn podman_without_its_api_has_labels() {
         engine.run_containers(&podman, "API_TOKEN=hunter2");
         (0..5).for_each(|n| engine.run_short(&podman, &crate::run::name(n)));
     });
-    drop(engine);
+    engine.take_away(&file);
 
     let found = replay::containers(&file);
     let of = |filter: &str| replay::lines(&file, "%container.name", filter);

@@ -93,38 +93,68 @@ pub(crate) fn programs(file: &Path, direction: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Checks that stock sysdig, where it is installed, sees the same containers with the same names
-/// and images in the file, converted to what it reads.
-pub(crate) fn check_stock(test: &str, file: &Path, expected: &Containers) {
-    let Some(sysdig) = capture_tests::stock_sysdig(test) else { return };
-    let converted = file.with_extension("scap.gz");
-    let out = Command::new(CAPTURE)
-        .args(["-r".as_ref(), file.as_os_str(), "-w".as_ref(), converted.as_os_str()])
-        .output();
-    assert!(out.expect("capture starts").status.success());
-    let out = Command::new(sysdig)
-        .args(["-r".as_ref(), converted.as_os_str()])
-        .args(["-p", "%container.id|%container.name|%container.image", "container.id != host"])
-        .output()
-        .expect("sysdig starts");
-    let seen: BTreeSet<&str> = std::str::from_utf8(&out.stdout).expect("text").lines().collect();
-    for (name, (_, id, image, _)) in expected {
-        let name = name.split(' ').next().unwrap_or(name);
-        assert!(seen.contains(format!("{id}|{name}|{image}").as_str()), "{name}: stock has {seen:?}");
-    }
-    assert!(!seen.iter().any(|line| line.contains("<NA>")), "stock has {seen:?}");
+/// What must not change when the engines are gone: what is told of each event from inside, and all that is
+/// known of containers and pods at each exec, where readers of records are asked, too.
+const TOLD: [(&str, &str); 2] = [
+    (
+        "*%evt.num|%evt.type|%evt.dir|%proc.name|%container.id|%container.name|%container.image|\
+         %container.type|%k8s.pod.name|%k8s.ns.name",
+        "container.id != host",
+    ),
+    (
+        "*%evt.num|%evt.args|%container.full_id|%container.image.id|%container.labels|%container.env|\
+         %container.command|%container.mounts|%container.ports|%container.ip|%container.start_ts|\
+         %container.is_late|%k8s.pod.uid|%k8s.pod.labels",
+        "container.id != host and evt.type = execve",
+    ),
+];
+
+/// The lines of replays with all that is told of containers and pods.
+pub(crate) fn told(file: &Path) -> Vec<String> {
+    let told: Vec<String> = TOLD.iter().flat_map(|(format, filter)| lines(file, format, filter)).collect();
+    assert!(!told.is_empty(), "{}: no event from inside", file.display());
+    told
 }
 
-/// Checks that stock sysdig sees these pods in a file that [`check_stock`] converted.
-pub(crate) fn check_stock_pods(test: &str, file: &Path, pods: &[&str]) {
-    let Some(sysdig) = capture_tests::stock_sysdig(test) else { return };
+/// What stock sysdig, where it is installed, tells of the events from inside, each once: container, name,
+/// image and pod. It reads the file as it is but for the compression, which it does not know.
+fn stock(test: &str, file: &Path) -> Option<BTreeSet<String>> {
+    let sysdig = capture_tests::stock_sysdig(test)?;
+    let plain = file.with_extension("plain.scap");
+    if !plain.exists() {
+        let packed = std::fs::File::open(file).expect("the file opens");
+        let unpacked = std::fs::File::create(&plain).expect("a file");
+        zstd::stream::copy_decode(packed, unpacked).expect("the file decodes");
+    }
     let out = Command::new(sysdig)
-        .args(["-r".as_ref(), file.with_extension("scap.gz").as_os_str()])
-        .args(["-p", "%k8s.pod.name", "container.id != host"])
+        .args(["-r".as_ref(), plain.as_os_str()])
+        .args(["-p", "*%container.id|%container.name|%container.image|%k8s.pod.name", "container.id != host"])
         .output()
         .expect("sysdig starts");
-    let seen: BTreeSet<&str> = std::str::from_utf8(&out.stdout).expect("text").lines().collect();
-    assert!(pods.iter().all(|pod| seen.contains(pod)), "{seen:?}");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Some(String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect())
+}
+
+/// Checks that stock sysdig, where it is installed, sees the same containers with the same names
+/// and images on every event from inside.
+pub(crate) fn check_stock(test: &str, file: &Path, expected: &Containers) {
+    let Some(seen) = stock(test, file) else { return };
+    let named: BTreeSet<&str> = seen.iter().filter_map(|line| Some(line.rsplit_once('|')?.0)).collect();
+    for (name, (_, id, image, _)) in expected {
+        let name = name.split(' ').next().unwrap_or(name);
+        assert!(named.contains(format!("{id}|{name}|{image}").as_str()), "{name}: stock has {seen:?}");
+    }
+    assert!(!named.iter().any(|line| line.contains("<NA>")), "stock has {seen:?}");
+}
+
+/// Checks that stock sysdig sees the right pod on every event from inside; `pod_of` tells it by the
+/// container's name.
+pub(crate) fn check_stock_pods(test: &str, file: &Path, pod_of: impl Fn(&str) -> &'static str) {
+    let Some(seen) = stock(test, file) else { return };
+    for line in &seen {
+        let parts: Vec<&str> = line.split('|').collect();
+        assert_eq!(parts.get(3).copied(), parts.get(1).map(|name| pod_of(name)), "{line}");
+    }
 }
 
 /// Checks the file of a row of short containers after its engine is gone.

@@ -3,26 +3,22 @@
 //! containers of real engines.
 
 use crate::server::Kubernetes;
+use capture_tests::cgroup::Cgroup;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Control groups whose folder is made, the first that is there: v1, else v2.
-const HIERARCHIES: [&str; 2] = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup"];
-
 /// A made-up container.
 pub(crate) struct Container {
-    id: String,
     bundle: PathBuf,
-    cgroup: PathBuf,
+    cgroup: Cgroup,
 }
 
 impl Container {
     /// A container of a pod, which is known to the server by name and id.
     pub(crate) fn of(dir: &Path, pod: &Value, number: usize) -> Container {
-        let id = format!("{:08x}{number:04x}{:052x}", std::process::id(), 0);
-        let hierarchy = HIERARCHIES.iter().map(Path::new).find(|path| path.is_dir()).expect("control groups");
-        let bundle = dir.join(&id);
+        let cgroup = Cgroup::numbered(number);
+        let bundle = dir.join(&cgroup.id);
         std::fs::create_dir(&bundle).expect("the bundle's folder");
         let meta = &pod["metadata"];
         let config = json!({
@@ -38,33 +34,24 @@ impl Container {
             },
         });
         std::fs::write(bundle.join("config.json"), config.to_string()).expect("the bundle");
-        Container { cgroup: hierarchy.join(&id), id, bundle }
+        Container { cgroup, bundle }
     }
 
     /// The id that events have.
     pub(crate) fn short_id(&self) -> &str {
-        &self.id[..12]
+        self.cgroup.short_id()
     }
 
     /// Runs commands of a shell in it; each word of a runtime comes before, as with a real one.
     pub(crate) fn run(&self, commands: &str) {
-        let script = format!(
-            "/bin/true --bundle {bundle}; mkdir -p {cgroup}; \
-             ( echo 0 > {cgroup}/cgroup.procs; exec /bin/sh -c '{commands}' ); sleep 0.05",
-            bundle = self.bundle.display(),
-            cgroup = self.cgroup.display(),
-        );
-        let out = Command::new("/bin/sh").args(["-c", &script]).output().expect("a shell starts");
-        assert!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
-    }
-}
-
-impl Drop for Container {
-    fn drop(&mut self) {
-        // Whoever ran in it is gone a moment later.
-        capture_tests::live::within(std::time::Duration::from_secs(2), || {
-            std::fs::remove_dir(&self.cgroup).is_ok() || !self.cgroup.exists()
-        });
+        let mut inside = self.cgroup.enter(Path::new("/bin/sh"));
+        inside.args(["-c", commands]);
+        let out = Command::new("/bin/true").arg("--bundle").arg(&self.bundle).status();
+        assert!(out.is_ok_and(|status| status.success()), "true starts");
+        let out = inside.output().expect("a shell starts");
+        // The group stays for as long as a runtime takes to notice the end.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(out.status.success(), "{inside:?}: {}", String::from_utf8_lossy(&out.stderr));
     }
 }
 

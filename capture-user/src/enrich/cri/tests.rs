@@ -7,17 +7,9 @@ use super::*;
 use crate::enrich::bundle::Bundles;
 use crate::enrich::sockets::Protocol;
 use crate::enrich::{Directory, Enrichment, Sighting};
-use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::{Body, Frame, Incoming};
-use hyper::header::{HeaderMap, HeaderValue};
-use hyper::service::service_fn;
-use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use capture_fakes::cri::{Reply, framed, serve};
 use prost::Message;
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de487c3601e";
@@ -28,99 +20,8 @@ const GROWTH_MAX_KIB: u64 = 512 << 10;
 /// Name of a bad engine, and how it answers what is asked beside the version.
 type Bad = (&'static str, fn() -> Reply);
 
-/// How an engine answers a call.
-enum Reply {
-    /// A message and a status.
-    Message(Vec<u8>, &'static str),
-    /// These bytes as they are, and no status.
-    Raw(Vec<u8>),
-    /// 64 KiB again and again.
-    Flood,
-    /// A byte now and then.
-    Trickle(Pin<Box<tokio::time::Sleep>>),
-    Done,
-}
-
-impl Body for Reply {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = match &mut *self {
-            Reply::Message(message, status) => {
-                let mut trailers = HeaderMap::new();
-                trailers.insert("grpc-status", HeaderValue::from_static(status));
-                match std::mem::take(message) {
-                    message if message.is_empty() => {
-                        *self = Reply::Done;
-                        Frame::trailers(trailers)
-                    }
-                    message => Frame::data(Bytes::from(message)),
-                }
-            }
-            Reply::Raw(bytes) => {
-                let bytes = std::mem::take(bytes);
-                *self = Reply::Done;
-                Frame::data(Bytes::from(bytes))
-            }
-            Reply::Flood => Frame::data(Bytes::from_static(&[b'x'; 64 << 10])),
-            Reply::Trickle(sleep) => {
-                if sleep.as_mut().poll(cx).is_pending() {
-                    return Poll::Pending;
-                }
-                sleep.as_mut().reset(tokio::time::Instant::now() + Duration::from_millis(50));
-                Frame::data(Bytes::from_static(b"\0"))
-            }
-            Reply::Done => return Poll::Ready(None),
-        };
-        Poll::Ready(Some(Ok(frame)))
-    }
-}
-
-fn framed(message: &impl Message) -> Vec<u8> {
-    let encoded = message.encode_to_vec();
-    [&[0], &(encoded.len() as u32).to_be_bytes()[..], &encoded].concat()
-}
-
 fn message(message: &impl Message) -> Reply {
-    Reply::Message(framed(message), "0")
-}
-
-fn not_found() -> Reply {
-    Reply::Message(Vec::new(), "5")
-}
-
-/// Serves on a thread of its own, with what `answer` makes of the method and the id that is asked for.
-fn serve(socket: PathBuf, answer: impl Fn(&str, &str) -> Reply + Send + Sync + 'static) {
-    let answer = Arc::new(answer);
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async move {
-            let listener = tokio::net::UnixListener::bind(socket).unwrap();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let answer = answer.clone();
-                let service = service_fn(move |request: Request<Incoming>| {
-                    let answer = answer.clone();
-                    async move {
-                        let method = request.uri().path().rsplit('/').next().unwrap_or("").to_owned();
-                        let body = request.into_body().collect().await?.to_bytes();
-                        let asked = StatusRequest::decode(body.get(5..).unwrap_or(&[])).unwrap_or_default();
-                        let response = Response::builder().header("content-type", "application/grpc");
-                        Ok::<_, hyper::Error>(response.body(answer(&method, &asked.id)).unwrap())
-                    }
-                });
-                tokio::spawn(async move {
-                    let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    // A client that gives up is not this test's matter.
-                    let _ = server.serve_connection(TokioIo::new(stream), service).await;
-                });
-            }
-        });
-    });
+    Reply::ok(&message.encode_to_vec())
 }
 
 fn status(labels: HashMap<String, String>) -> ContainerStatusResponse {
@@ -153,12 +54,12 @@ fn sandbox_status() -> SandboxStatusResponse {
 
 fn well_behaved(method: &str, id: &str) -> Reply {
     match (method, id) {
-        ("Version", _) => message(&VersionResponse { runtime_name: "containerd".into() }),
+        ("Version", _) => Reply::version("containerd"),
         ("ListContainers", _) => message(&ListResponse { items: vec![Listed { id: ID.into() }] }),
         ("ListPodSandbox", _) => message(&ListResponse::default()),
         ("ContainerStatus", ID) => message(&status(HashMap::new())),
         ("PodSandboxStatus", SANDBOX) => message(&sandbox_status()),
-        _ => not_found(),
+        _ => Reply::not_found(),
     }
 }
 
@@ -202,14 +103,16 @@ fn an_engine_is_asked_for_the_container_and_its_pod() {
 fn hostile_engines_cost_nothing_but_their_own_answers() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
-    let version = || message(&VersionResponse { runtime_name: "containerd".into() });
+    let version = || Reply::version("containerd");
     // Whatever is asked beside the version, so that serving goes on.
     let bad: [Bad; 7] = [
         ("flood", || Reply::Flood),
-        ("trickle", || Reply::Trickle(Box::pin(tokio::time::sleep(Duration::ZERO)))),
-        ("no-status", || Reply::Raw(framed(&status(HashMap::new())))),
+        ("trickle", Reply::trickle),
+        ("no-status", || Reply::Raw(framed(&status(HashMap::new()).encode_to_vec()))),
         ("length", || Reply::Message([&[0, 0xff, 0xff, 0xff, 0xff][..], &[1; 100]].concat(), "0")),
-        ("compressed", || Reply::Message([&[1][..], &framed(&status(HashMap::new()))[1..]].concat(), "0")),
+        ("compressed", || {
+            Reply::Message([&[1][..], &framed(&status(HashMap::new()).encode_to_vec())[1..]].concat(), "0")
+        }),
         ("no-text", || Reply::Message(vec![0, 0, 0, 0, 4, 0x0a, 2, 0xff, 0xfe], "0")),
         ("labels", || {
             let label = |n: usize| (format!("label{n}"), "\u{1}v".repeat(32 << 10));
@@ -220,7 +123,7 @@ fn hostile_engines_cost_nothing_but_their_own_answers() {
         serve(path(name), move |method, _| if method == "Version" { version() } else { reply() });
     }
     serve(path("version"), |_, _| Reply::Flood);
-    serve(path("silent"), |_, _| Reply::Trickle(Box::pin(tokio::time::sleep(Duration::from_secs(3600)))));
+    serve(path("silent"), |_, _| Reply::silence());
     let before = rss_kib();
     let names = bad.iter().map(|(name, _)| *name).filter(|name| *name != "labels");
     let enrichment = start(names.chain(["version", "silent"]).map(path));

@@ -37,10 +37,10 @@ impl Docker {
 
     /// Serves until the daemon goes away or the capture ends.
     pub(super) async fn serve(&self, requests: &mut Requests) -> Result<Served, HttpError> {
-        let version = http::get(&self.endpoint, "/version").await?;
+        let version = http::get(&self.endpoint, "/version", http::ONE_MAX).await?;
         let kind = json::parse(&version).map_or(ContainerKind::Docker, |v| kind_of(&v));
         let mut events = http::lines(&self.endpoint, EVENTS).await?;
-        let listed = http::get(&self.endpoint, "/containers/json").await?;
+        let listed = http::get(&self.endpoint, "/containers/json", http::LIST_MAX).await?;
         for id in json::parse(&listed).map(|list| parse::listed(&list)).unwrap_or_default() {
             requests.spawn(self.clone().ask(id, kind)).await;
         }
@@ -72,7 +72,8 @@ impl Docker {
         if !id.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return;
         }
-        let Ok(answer) = http::get(&self.endpoint, &format!("/containers/{id}/json")).await else { return };
+        let target = format!("/containers/{id}/json");
+        let Ok(answer) = http::get(&self.endpoint, &target, http::ONE_MAX).await else { return };
         if let Some(metadata) = json::parse(&answer).and_then(|a| parse::inspect(&a, kind)) {
             self.store.merge(metadata);
         }

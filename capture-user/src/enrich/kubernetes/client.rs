@@ -7,6 +7,7 @@
 use super::access::{Access, AccessError};
 use super::tls;
 use crate::enrich::http::Lines;
+use crate::enrich::throttle::{Allowance, Throttled};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -87,6 +88,7 @@ pub(super) struct Client {
     cached: Mutex<Cached>,
     /// The connection that all share; `None` where there is none now, or the server has no HTTP/2.
     shared: tokio::sync::Mutex<Option<http2::SendRequest<Empty<Bytes>>>>,
+    allowance: Allowance,
 }
 
 #[derive(Debug, Default)]
@@ -131,7 +133,12 @@ enum Sender {
 
 impl Client {
     pub(super) fn new(access: Access) -> Client {
-        Client { access, cached: Mutex::default(), shared: tokio::sync::Mutex::new(None) }
+        Client {
+            access,
+            cached: Mutex::default(),
+            shared: tokio::sync::Mutex::new(None),
+            allowance: Allowance::of_api_server(),
+        }
     }
 
     pub(super) fn access(&self) -> &Access {
@@ -247,13 +254,13 @@ impl Client {
         Ok(Sender::Own(http1_over(stream).await?))
     }
 
-    async fn tcp(&self) -> Result<TcpStream, ClientError> {
+    async fn tcp(&self) -> Result<Throttled<TcpStream>, ClientError> {
         let server = &self.access.server;
         let stream = TcpStream::connect((server.host.as_str(), server.port)).await;
         let stream = stream.map_err(ClientError::Connect)?;
         // Questions are small and wait for their answers; without it they wait a little longer.
         let _ = stream.set_nodelay(true);
-        Ok(stream)
+        Ok(Throttled::new(stream, self.allowance.clone()))
     }
 
     fn tls_config(&self) -> Result<Arc<ClientConfig>, ClientError> {

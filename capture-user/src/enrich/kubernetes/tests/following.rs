@@ -1,11 +1,12 @@
 //! Lists, watches, and what happens when they break off.
 
 use super::relations::sample;
-use super::server::{Fault, Server};
 use crate::enrich::kubernetes::{Cluster, Kubernetes, KubernetesOptions, Running, start};
 use crate::enrich::metadata::{Metadata, Pod};
 use crate::enrich::store::Store;
 use capture_engine::state::k8s::Kind;
+use capture_fakes::Fault;
+use capture_fakes::kubernetes::Server;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -2,11 +2,12 @@
 
 use super::following::{Client, PODS, options, real, shop_pod, until};
 use super::relations::sample;
-use super::server::{Fault, Server};
 use crate::enrich::kubernetes::object::WatchLine;
 use crate::enrich::kubernetes::{Dumped, Objects, PodName};
-use crate::enrich::tests::damage;
 use capture_engine::state::k8s::Kind;
+use capture_fakes::Fault;
+use capture_fakes::damage;
+use capture_fakes::kubernetes::Server;
 use serde_json::Value;
 use std::time::{Duration, Instant};
 

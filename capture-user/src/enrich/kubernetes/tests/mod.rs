@@ -5,4 +5,3 @@ mod access;
 mod following;
 mod misbehaviour;
 mod relations;
-mod server;

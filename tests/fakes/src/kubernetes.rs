@@ -1,5 +1,7 @@
-//! An API server for tests: lists by pages, watches from a version on, and faults on demand.
+//! A Kubernetes API server: lists by pages, watches from a version on, and faults on demand.
 
+use crate::Fault;
+use crate::fault::{refuse, respond};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -9,49 +11,36 @@ use std::time::Duration;
 
 const LOOK: Duration = Duration::from_millis(5);
 
-/// What a path does instead of what it should.
-#[derive(Clone, Debug)]
-pub(super) enum Fault {
-    /// Answers with this status.
-    Status(u16),
-    /// Takes the question and says nothing.
-    Silence,
-    /// Closes the connection.
-    HangUp,
-    /// Answers a byte at a time, for ever.
-    Trickle,
-    /// Answers without end.
-    Flood,
-    /// Answers this.
-    Answer(Vec<u8>),
-}
-
+/// What the server has, and how it behaves.
 #[derive(Debug, Default)]
-pub(super) struct State {
-    pub(super) version: u64,
+pub struct State {
+    /// The newest version.
+    pub version: u64,
     /// Objects by path.
     objects: HashMap<String, Vec<Value>>,
     /// Version, path, type, object.
     log: Vec<(u64, String, &'static str, Value)>,
     /// Watches from an older version are refused.
-    pub(super) oldest: u64,
+    pub oldest: u64,
     /// As many next pages are refused.
-    pub(super) pages_to_refuse: usize,
+    pub pages_to_refuse: usize,
     /// Watches of an earlier number are broken off.
-    pub(super) connections: u64,
-    pub(super) faults: HashMap<String, Fault>,
-    pub(super) token: Option<String>,
+    pub connections: u64,
+    /// What paths do instead of what they should.
+    pub faults: HashMap<String, Fault>,
+    /// The one that must be shown.
+    pub token: Option<String>,
     /// Field selectors are refused.
-    pub(super) refuse_selectors: bool,
+    pub refuse_selectors: bool,
     /// Lines that watches of pods get as they are, once.
-    pub(super) raw: Vec<String>,
+    pub raw: Vec<String>,
     /// Targets that were asked for.
-    pub(super) asked: Vec<String>,
+    pub asked: Vec<String>,
 }
 
 impl State {
     /// Puts an object in place, as a write to the server would.
-    pub(super) fn put(&mut self, path: &str, mut object: Value) {
+    pub fn put(&mut self, path: &str, mut object: Value) {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
         let all = self.objects.entry(path.to_owned()).or_default();
@@ -68,7 +57,8 @@ impl State {
         self.log.push((self.version, path.to_owned(), kind, object));
     }
 
-    pub(super) fn delete(&mut self, path: &str, name: &str) {
+    /// Takes an object away.
+    pub fn delete(&mut self, path: &str, name: &str) {
         self.version += 1;
         let Some(all) = self.objects.get_mut(path) else { return };
         let Some(at) = all.iter().position(|known| known["metadata"]["name"] == name) else { return };
@@ -78,12 +68,12 @@ impl State {
     }
 
     /// Forgets what happened.
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.log.clear();
     }
 
     /// Questions whose target begins so.
-    pub(super) fn count(&self, start: &str) -> usize {
+    pub fn count(&self, start: &str) -> usize {
         self.asked.iter().filter(|target| target.starts_with(start)).count()
     }
 }
@@ -94,20 +84,29 @@ fn is_same(a: &Value, b: &Value) -> bool {
 
 /// The server; its threads go on until the test program ends.
 #[derive(Clone, Debug)]
-pub(super) struct Server {
-    pub(super) url: String,
+pub struct Server {
+    /// Where it is.
+    pub url: String,
     state: Arc<Mutex<State>>,
 }
 
 impl Server {
-    pub(super) fn start() -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    /// On a free port of the loopback interface.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn start() -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         Server::on(listener)
     }
 
-    pub(super) fn on(listener: TcpListener) -> Server {
+    /// Where this listens.
+    ///
+    /// # Panics
+    /// Where its address is not known.
+    pub fn on(listener: TcpListener) -> Server {
         let server = Server {
-            url: format!("http://{}", listener.local_addr().unwrap()),
+            url: format!("http://{}", listener.local_addr().expect("its address")),
             state: Arc::new(Mutex::new(State { version: 10, ..State::default() })),
         };
         let serving = server.clone();
@@ -120,28 +119,36 @@ impl Server {
         server
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+    /// What it has, to be changed.
+    ///
+    /// # Panics
+    /// After a panic with the state in hand.
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("the state of the test")
     }
 
     /// Takes over a list of a real server.
-    pub(super) fn load(&self, path: &str, list: &[u8]) {
-        let list: Value = serde_json::from_slice(list).unwrap();
+    ///
+    /// # Panics
+    /// Where it is no list.
+    pub fn load(&self, path: &str, list: &[u8]) {
+        let list: Value = serde_json::from_slice(list).expect("a list of the test");
         let mut state = self.state();
-        for item in list["items"].as_array().unwrap() {
+        for item in list["items"].as_array().expect("items") {
             state.put(path, item.clone());
         }
         state.log.clear();
     }
 
     /// Breaks off all watches.
-    pub(super) fn disconnect(&self) {
+    pub fn disconnect(&self) {
         self.state().connections += 1;
     }
 
     /// Errors mean that the client went away, which is its right.
     fn answer(&self, mut stream: TcpStream) {
-        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let Ok(reading) = stream.try_clone() else { return };
+        let mut lines = BufReader::new(reading).lines();
         let Some(Ok(first)) = lines.next() else { return };
         let head: Vec<String> = lines.by_ref().map_while(Result::ok).take_while(|l| !l.is_empty()).collect();
         let target = first.split(' ').nth(1).unwrap_or("").to_owned();
@@ -155,7 +162,7 @@ impl Server {
         };
         let _ = match fault {
             _ if !is_known => refuse(&mut stream, 401, "Unauthorized"),
-            Some(fault) => misbehave(&mut stream, &fault),
+            Some(fault) => fault.play(&mut stream),
             None if query.contains("watch=1") => self.watch(&mut stream, path, query),
             None => self.list(&mut stream, path, query),
         };
@@ -240,37 +247,4 @@ impl Server {
 
 fn parameter<'q>(query: &'q str, name: &str) -> Option<&'q str> {
     query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
-}
-
-fn respond(stream: &mut TcpStream, body: &[u8]) -> std::io::Result<()> {
-    write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len())?;
-    stream.write_all(body)
-}
-
-fn refuse(stream: &mut TcpStream, status: u16, message: &str) -> std::io::Result<()> {
-    let body = json!({"kind": "Status", "code": status, "message": message, "metadata": {}}).to_string();
-    write!(stream, "HTTP/1.1 {status} No\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
-
-fn misbehave(stream: &mut TcpStream, fault: &Fault) -> std::io::Result<()> {
-    match fault {
-        Fault::Status(status) => refuse(stream, *status, "for this test"),
-        Fault::Answer(body) => respond(stream, body),
-        Fault::HangUp => Ok(()),
-        Fault::Silence => std::io::copy(stream, &mut std::io::sink()).map(|_| ()),
-        Fault::Trickle => {
-            write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-            loop {
-                stream.write_all(b"1\r\n[\r\n")?;
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        }
-        Fault::Flood => {
-            write!(stream, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
-            let chunk = [b"10000\r\n".to_vec(), vec![b'['; 0x10000], b"\r\n".to_vec()].concat();
-            loop {
-                stream.write_all(&chunk)?;
-            }
-        }
-    }
 }
