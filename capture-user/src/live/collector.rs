@@ -134,6 +134,7 @@ pub struct Collector {
     skipped_declared: u64,
     no_ring_declared: u64,
     clock: WallClock,
+    began_ns: u64,
     stale: StaleQueue,
     /// Time of the last look at the lanes.
     looked_ns: u64,
@@ -166,6 +167,7 @@ impl Collector {
         let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
         let log = if options.probe.log { Some(ProbeLog::open(&mut probe)?) } else { None };
         let clock = WallClock::start()?;
+        let began_ns = clock::monotonic_ns()?;
         probe.attach_all()?;
         Ok(Self {
             sources: readers.into_iter().map(source).collect(),
@@ -178,6 +180,7 @@ impl Collector {
             skipped_declared: 0,
             no_ring_declared: 0,
             clock,
+            began_ns,
             stale: StaleQueue::default(),
             looked_ns: 0,
             released_ns: 0,
@@ -202,6 +205,11 @@ impl Collector {
         self.stats.drains += 1;
         self.declare_open(limit, sink);
         released.map(|()| self.pace.after_drain(fill))
+    }
+
+    /// A time before every record, CLOCK_MONOTONIC ns: when the probe was loaded, and not attached yet.
+    pub fn began_ns(&self) -> u64 {
+        self.began_ns
     }
 
     /// Everything up to this time is handed out, CLOCK_MONOTONIC ns.

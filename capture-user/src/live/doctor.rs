@@ -140,6 +140,9 @@ fn btf_path(roots: &Roots) -> std::path::PathBuf {
 fn type_information(roots: &Roots) -> Finding {
     const WHAT: &str = "type information";
     match fs::read(btf_path(roots)) {
+        Ok(bytes) if Btf::parse(&bytes).is_err() => {
+            Finding::missing(WHAT, "damaged", "Report this kernel, or boot another one.")
+        }
         Ok(bytes) => Finding::ok(WHAT, format!("BTF, {} kB", bytes.len() / 1024)),
         Err(error) => Finding::missing(
             WHAT,

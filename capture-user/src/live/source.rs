@@ -110,8 +110,7 @@ impl LiveSource {
     /// What is missing or what the kernel refused, in one sentence.
     pub fn attach(options: &LiveOptions) -> Result<Attached, LiveError> {
         let started = Instant::now();
-        let start_ns = super::clock::monotonic_ns()?;
-        Ok(Attached { collector: Collector::open(options)?, started, start_ns })
+        Ok(Attached { collector: Collector::open(options)?, started })
     }
 
     /// Lets the watched command begin, where there is one: its first event is the enter of its exec.
@@ -165,7 +164,6 @@ impl LiveSource {
 pub struct Attached {
     collector: Collector,
     started: Instant,
-    start_ns: u64,
 }
 
 impl Attached {
@@ -174,7 +172,7 @@ impl Attached {
     /// # Errors
     /// What the system refused, in one sentence.
     pub fn start(self, options: &SourceOptions) -> Result<LiveSource, LiveError> {
-        let Attached { mut collector, started, start_ns } = self;
+        let Attached { mut collector, started } = self;
         let mut decoder = Decoder::new(DecodeOptions {
             wall_offset_ns: collector.clock().offset_ns(),
             snaplen: options.live.probe.snaplen,
@@ -182,7 +180,8 @@ impl Attached {
         if options.live.probe.strings_twice {
             decoder.compare_strings();
         }
-        let start_ts_ns = collector.clock().wall_ns(start_ns);
+        let began_ns = collector.began_ns();
+        let start_ts_ns = collector.clock().wall_ns(began_ns);
         let shared = Arc::new(Shared::default());
         let watching = match &options.watch {
             Some(watch) => {
