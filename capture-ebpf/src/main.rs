@@ -17,6 +17,7 @@ mod copy;
 mod faults;
 mod fdtable;
 mod ia32;
+mod iter;
 mod log;
 mod lost;
 mod maps;

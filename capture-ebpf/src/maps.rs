@@ -79,6 +79,17 @@ pub(crate) static TREE: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 #[map]
 pub(crate) static TREE_WORDS: Array<u64> = Array::with_max_entries(abi::tree_word::COUNT, 0);
 
+/// Where iterators build their records, in the form of a lane: head, then one record and the room that the
+/// verifier adds up.
+#[repr(C)]
+pub(crate) struct IterLane {
+    bytes: [u64; (4096 + abi::LANE_SLACK) / 8],
+}
+
+/// The place where iterators build their records; they have one reader.
+#[map]
+pub(crate) static ITER_LANE: Array<IterLane> = Array::with_max_entries(1, 0);
+
 /// This process's id as the kernel counts it, found by `whoami`.
 #[map]
 pub(crate) static WHOAMI: Array<u64> = Array::with_max_entries(1, 0);
