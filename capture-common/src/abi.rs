@@ -112,6 +112,12 @@ pub mod kind {
     /// `page_fault_user` or `page_fault_kernel`, in the thread that touched the page:
     /// [`PageFaultFixed`](super::PageFaultFixed).
     pub const PAGE_FAULT: u8 = 11;
+    /// Not in a ring, but from the iterator over threads: [`IterTaskFixed`](super::IterTaskFixed), then a
+    /// TASK section. Header ids are the thread's, the time is that of reading it.
+    pub const ITER_TASK: u8 = 12;
+    /// The same of open files: [`IterFileFixed`](super::IterFileFixed), then FDINFO, SOCK and UNIX_NAME
+    /// for a socket, FDPATH with the text of the link in /proc/PID/fd.
+    pub const ITER_FILE: u8 = 13;
 }
 
 /// Bits of [`RecordHeader::flags`].
@@ -271,6 +277,36 @@ PageFaultFixed: 24 {
     /// 0.
     reserved: u32,
 }}
+
+wire_struct! {
+/// Fixed part of an ITER_TASK record.
+IterTaskFixed: 24 {
+    /// Minor faults of the process's threads that have ended (`signal_struct.min_flt`).
+    group_min_flt: u64,
+    /// Major ones.
+    group_maj_flt: u64,
+    /// `task_struct.exit_state` (EXIT_DEAD = 0x10, EXIT_ZOMBIE = 0x20); 0: it lives.
+    exit_state: u32,
+    /// [`iter_flag::ROOT_OF_READER`].
+    flags: u32,
+}}
+
+wire_struct! {
+/// Fixed part of an ITER_FILE record.
+IterFileFixed: 8 {
+    /// The fd.
+    fd: u32,
+    /// [`iter_flag::CLOSE_ON_EXEC`].
+    flags: u32,
+}}
+
+/// Bits of the flags of iterators' records.
+pub mod iter_flag {
+    /// The thread's root directory is that of the process that reads.
+    pub const ROOT_OF_READER: u32 = 1;
+    /// An exec closes the fd.
+    pub const CLOSE_ON_EXEC: u32 = 2;
+}
 
 /// `UringFixed::opcode` of a completion without its request.
 pub const URING_OP_NONE: u32 = u32::MAX;

@@ -43,6 +43,7 @@ macro_rules! kernel_offsets {
             T_COMM: "task_struct" ["comm"] required;
             T_LOGINUID: "task_struct" ["loginuid.val"] optional;
             T_FLAGS: "task_struct" ["flags"] required;
+            T_EXIT_STATE: "task_struct" ["exit_state"] required;
             T_EXIT_CODE: "task_struct" ["exit_code"] required;
             T_CGROUPS: "task_struct" ["cgroups"] optional;
             T_CHILDREN_NEXT: "task_struct" ["children.next"] required;
@@ -51,6 +52,8 @@ macro_rules! kernel_offsets {
             T_THREAD_NODE: "task_struct" ["thread_node"] required;
             S_LIVE: "signal_struct" ["live.counter"] required;
             S_THREAD_HEAD: "signal_struct" ["thread_head"] required;
+            S_MIN_FLT: "signal_struct" ["min_flt"] required;
+            S_MAJ_FLT: "signal_struct" ["maj_flt"] required;
             S_PID_TGID: "signal_struct" ["pids[1]"] required;
             S_PID_PGID: "signal_struct" ["pids[2]"] required;
             S_PID_SID: "signal_struct" ["pids[3]"] required;
@@ -121,6 +124,8 @@ macro_rules! kernel_offsets {
             FILES_FDT: "files_struct" ["fdt"] required;
             FDT_FD: "fdtable" ["fd"] required;
             FDT_MAX: "fdtable" ["max_fds"] required;
+            FDT_CLOEXEC: "fdtable" ["close_on_exec"] required;
+            IM_SEQ: "bpf_iter_meta" ["seq"] optional;
             SOCKET_SK: "socket" ["sk"] required;
             SK_TYPE: "sock" ["sk_type"] required;
             SK_PROTOCOL: "sock" ["sk_protocol"] required;

@@ -18,6 +18,7 @@ mod faults;
 mod fdtable;
 mod filter;
 mod ia32;
+mod iter;
 mod log;
 mod lost;
 mod maps;

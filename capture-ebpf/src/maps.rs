@@ -104,6 +104,17 @@ pub(crate) static FILTER_WORDS: Array<u64> = Array::with_max_entries(abi::filter
 #[map]
 pub(crate) static MOVERS: HashMap<u32, u32> = HashMap::with_max_entries(256, 0);
 
+/// Where iterators build their records, in the form of a lane: head, then one record and the room that the
+/// verifier adds up.
+#[repr(C)]
+pub(crate) struct IterLane {
+    bytes: [u64; (4096 + abi::LANE_SLACK) / 8],
+}
+
+/// The place where iterators build their records; they have one reader.
+#[map]
+pub(crate) static ITER_LANE: Array<IterLane> = Array::with_max_entries(1, 0);
+
 /// This process's id as the kernel counts it, found by `whoami`.
 #[map]
 pub(crate) static WHOAMI: Array<u64> = Array::with_max_entries(1, 0);

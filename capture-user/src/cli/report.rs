@@ -65,9 +65,26 @@ pub(crate) fn kubernetes(message: &str) {
     say(&format!("capture: Kubernetes: {message}\n"));
 }
 
+/// How the capture began: from where its start state is, and where the time went.
+fn start_notes(out: &mut String, live: &LiveStats) {
+    let start = &live.start;
+    let _ = write!(out, "start state: {} threads, {} fds ", start.threads, start.fds);
+    let _ = match &start.without_iterators {
+        Some(why) => writeln!(out, "from /proc, without BPF iterators: {why}"),
+        None => writeln!(out, "by BPF iterators, {} processes that they left out from /proc", start.left_out),
+    };
+    let _ = writeln!(out, "start: {}", start.steps);
+    if let Some(first_event) = live.first_event {
+        let _ = writeln!(out, "first event: {:.1} ms after the start", first_event.as_secs_f64() * 1000.0);
+    }
+}
+
 /// The end of a live capture: events, bytes, drops, per CPU.
-pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>) {
+pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>, verbose: bool) {
     let mut out = String::new();
+    if verbose {
+        start_notes(&mut out, live);
+    }
     let _ = writeln!(out, "{} events in {:.1} s", live.events, live.seconds);
     if let Some(w) = written {
         let _ = writeln!(

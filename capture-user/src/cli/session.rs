@@ -477,7 +477,7 @@ impl Session {
         }
         if let Some(live) = &self.live {
             if written.is_some() || self.plan.verbose || live.lost() > 0 {
-                report::live_summary(live, written.as_ref());
+                report::live_summary(live, written.as_ref(), self.plan.verbose);
             }
         } else {
             self.replay.events = self.limiter.counted;

@@ -16,7 +16,7 @@ use super::{
 use capture_common::abi::{self, LossFixed, RecordView, kind};
 use std::{
     sync::atomic::{Ordering, fence},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How to capture.
@@ -167,8 +167,9 @@ impl Collector {
         let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
         let log = if options.probe.log { Some(ProbeLog::open(&mut probe)?) } else { None };
         let clock = WallClock::start()?;
-        let began_ns = clock::monotonic_ns()?;
+        let (began_ns, began) = (clock::monotonic_ns()?, Instant::now());
         probe.attach_all()?;
+        probe.steps.add("attaching", began);
         Ok(Self {
             sources: readers.into_iter().map(source).collect(),
             _memory: memory,

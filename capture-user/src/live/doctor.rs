@@ -5,7 +5,8 @@
 //! Nothing is changed on the machine. What is missing is said with one sentence on what to do.
 
 use super::btf::Btf;
-use super::snapshot::Roots;
+use super::iterators::Iterators;
+use super::snapshot::{self, Roots};
 use super::{Collector, Item, LiveOptions, ProbeOptions, features};
 use capture_common::abi::kind;
 use std::fs;
@@ -348,6 +349,8 @@ fn record_a_call() -> Vec<Finding> {
     };
     let loaded =
         Finding::ok(PROBE, format!("loaded, mapped and attached in {} ms", started.elapsed().as_millis()));
+    let loaded = [loaded, start_state(collector.probe().take_iterators())];
+    let with = |finding| loaded.iter().cloned().chain([finding]).collect();
     let called = Instant::now();
     while called.elapsed() < PATIENCE {
         // Any call does, and getppid has no other effect.
@@ -360,17 +363,37 @@ fn record_a_call() -> Vec<Finding> {
         };
         match collector.drain(&mut look) {
             Err(error) => {
-                return vec![loaded, Finding::missing(CALL, error.to_string(), "Report this kernel.")];
+                return with(Finding::missing(CALL, error.to_string(), "Report this kernel."));
             }
             Ok(_) if seen => {
                 let found = format!("recorded {} ms after the start", started.elapsed().as_millis());
-                return vec![loaded, Finding::ok(CALL, found)];
+                return with(Finding::ok(CALL, found));
             }
             Ok(pause) => std::thread::sleep(pause),
         }
     }
     let advice = "Report this kernel: its tracepoints are attached and say nothing.";
-    vec![loaded, Finding::missing(CALL, "none within 5 s", advice)]
+    with(Finding::missing(CALL, "none within 5 s", advice))
+}
+
+/// Reads threads and fds as a capture does at its start.
+fn start_state(iterators: Result<Iterators, String>) -> Finding {
+    const WHAT: &str = "start state";
+    const ADVICE: &str = "Nothing is missing for that, but it takes longer where there are thousands of threads and open files.";
+    match iterators.map(snapshot::take_with) {
+        Ok(Ok(taken)) => match taken.start.without_iterators {
+            None => {
+                let snapshot::StartState { threads, fds, left_out, .. } = taken.start;
+                let found = format!(
+                    "{threads} threads, {fds} fds by BPF iterators; {left_out} processes that they left out"
+                );
+                Finding::ok(WHAT, found)
+            }
+            Some(why) => Finding::limited(WHAT, format!("from /proc: {why}"), ADVICE),
+        },
+        Ok(Err(error)) => Finding::missing(WHAT, error.to_string(), "Mount /proc."),
+        Err(why) => Finding::limited(WHAT, format!("from /proc: {why}"), ADVICE),
+    }
 }
 
 #[cfg(test)]

@@ -144,6 +144,12 @@ pub enum LiveError {
         /// What is in the way, and what to do.
         obstacle: &'static str,
     },
+    /// The probe's iterators, wanted alone, cannot be had.
+    #[error("no iterators over threads and files: {reason}")]
+    NoIterators {
+        /// Why.
+        reason: String,
+    },
     /// The start snapshot cannot be taken.
     #[error("start snapshot: {0}")]
     Snapshot(#[from] super::snapshot::SnapshotError),

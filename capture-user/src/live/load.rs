@@ -6,10 +6,13 @@ use super::{
     classes::Classes,
     cpus::Cpus,
     error::LiveError,
-    features, object, offsets,
+    features,
+    iterators::{self, Iterators},
+    object, offsets,
     parts::{COLLECTORS, Part},
     push::Push,
     rights,
+    steps::Steps,
     tree::Tree,
     uring::UringRows,
     whoami::{has_host_pids, own_tgid},
@@ -17,11 +20,11 @@ use super::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, PerCpuArray, ProgramArray},
-    programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLinkId},
+    programs::{BtfTracePoint, Iter, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 use capture_common::{abi, ia32, plan, syscall_table, uring::UringRow};
 use capture_engine::kernel_filter::{Needs, Passes};
-use std::{collections::BTreeMap, io, os::fd::AsFd, path::PathBuf};
+use std::{collections::BTreeMap, io, os::fd::AsFd, path::PathBuf, time::Instant};
 
 /// The calls of this machine's kernel.
 #[cfg(target_arch = "x86_64")]
@@ -94,6 +97,10 @@ pub struct Probe {
     links: BTreeMap<Part, BtfTracePointLinkId>,
     /// Parts that are loaded, attached or not.
     loaded: Vec<Part>,
+    /// Or why there are none.
+    iterators: Option<Result<Iterators, String>>,
+    /// Where the time of loading and attaching went.
+    pub(super) steps: Steps,
     pub(crate) cpus: Cpus,
     pub(crate) ring_bytes: u64,
 }
@@ -113,6 +120,7 @@ impl Probe {
     /// # Errors
     /// What is missing or what the kernel refused.
     pub fn load(options: &ProbeOptions) -> Result<Self, LiveError> {
+        let (mut steps, began) = (Steps::default(), Instant::now());
         let bytes = features::check()?;
         let btf = Btf::parse(&bytes)?;
         features::check_tracepoints(&btf)?;
@@ -121,6 +129,8 @@ impl Probe {
         let kernel_btf = aya::Btf::parse(&bytes, aya::Endianness::default()).map_err(|e| {
             LiveError::BadObject { what: format!("aya cannot read the kernel's type information: {e}") }
         })?;
+        steps.add("type information", began);
+        let began = Instant::now();
         let cpus = Cpus::read()?;
         let ring_bytes = options.ring_bytes.unwrap_or_else(|| default_ring_bytes(cpus.ringed.len()));
         if !ring_bytes.is_power_of_two() || ring_bytes < 4 * abi::RECORD_MAX as u64 {
@@ -151,10 +161,19 @@ impl Probe {
             Some(obstacle) => obstacle,
             None => LiveError::Maps { ring_bytes: ring_total, source: Box::new(e) },
         })?;
+        steps.add("object and maps", began);
         // A kernel that does not report io_uring operations is recorded without them.
         let loaded: Vec<_> =
             parts.into_iter().filter(|part| resolved.uring.is_some() || !part.is_uring()).collect();
-        let mut probe = Self { ebpf, links: BTreeMap::new(), loaded: loaded.clone(), cpus, ring_bytes };
+        let mut probe = Self {
+            ebpf,
+            links: BTreeMap::new(),
+            loaded: loaded.clone(),
+            iterators: None,
+            steps,
+            cpus,
+            ring_bytes,
+        };
         probe.fill_slots()?;
         probe.fill_plan(options.strings_twice, options.push.as_ref())?;
         if let Some(uring) = &resolved.uring {
@@ -163,7 +182,17 @@ impl Probe {
         let wanted = |tracepoint| loaded.iter().any(|p| p.names().1 == tracepoint && *p != Part::Empty);
         let collectors = || COLLECTORS.iter().filter(|(.., tracepoint)| wanted(*tracepoint));
         let programs = collectors().map(|(.., program, tracepoint)| (*program, *tracepoint));
-        probe.load_programs(programs.chain(loaded.iter().map(|part| part.names())), &kernel_btf)?;
+        let began = Instant::now();
+        let refused = probe.load_programs(
+            programs.chain(loaded.iter().map(|part| part.names())),
+            iterators::obstacle(&resolved),
+            &kernel_btf,
+        )?;
+        probe.iterators = Some(match refused {
+            None => Iterators::open(&mut probe.ebpf).map_err(|e| e.to_string()),
+            Some(reason) => Err(reason),
+        });
+        probe.steps.add("verifier", began);
         for (table, slot, program, _) in collectors() {
             probe.set_collector(table, *slot, program)?;
         }
@@ -211,6 +240,11 @@ impl Probe {
             result = result.and(self.detach(part));
         }
         result
+    }
+
+    /// The iterators that tell the start state, or why there are none; once.
+    pub(crate) fn take_iterators(&mut self) -> Result<Iterators, String> {
+        self.iterators.take().unwrap_or_else(|| Err("they were taken before".to_owned()))
     }
 
     /// The tree that the capture is limited to; once.
@@ -270,17 +304,24 @@ impl Probe {
     }
 
     /// Loads programs, several at a time: most of the start is the kernel's verifier, which lets
-    /// whoever may load them at all wait for nobody.
+    /// whoever may load them at all wait for nobody. The iterators are loaded if nothing is in their way;
+    /// returned is what is.
     fn load_programs(
         &mut self,
         wanted: impl Iterator<Item = (&'static str, &'static str)>,
+        mut in_the_way: Option<String>,
         btf: &aya::Btf,
-    ) -> Result<(), LiveError> {
+    ) -> Result<Option<String>, LiveError> {
         let mut tracepoints: BTreeMap<&str, &str> = wanted.collect();
-        let mut jobs: Vec<(&str, &str, &mut BtfTracePoint)> = Vec::new();
+        let mut jobs = Vec::new();
         for (name, program) in self.ebpf.programs_mut() {
             if let Some(tracepoint) = tracepoints.remove(name) {
-                jobs.push((name, tracepoint, program.try_into().map_err(|_| missing(name))?));
+                let program = program.try_into().map_err(|_| missing(name))?;
+                jobs.push(Job::Tracepoint(name, tracepoint, program));
+            } else if in_the_way.is_none()
+                && let Some((_, kind)) = iterators::PROGRAMS.iter().find(|(wanted, _)| *wanted == name)
+            {
+                jobs.push(Job::Iterator(name, kind, program.try_into().map_err(|_| missing(name))?));
             }
         }
         if let Some((name, _)) = tracepoints.first_key_value() {
@@ -288,10 +329,22 @@ impl Probe {
         }
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(jobs.len());
         let jobs = std::sync::Mutex::new(jobs);
+        let refusal = std::sync::Mutex::new(&mut in_the_way);
         let next = || jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
         let work = || -> Result<(), LiveError> {
-            while let Some((name, tracepoint, program)) = next() {
-                program.load(tracepoint, btf).map_err(|e| refused(name, &e))?;
+            while let Some(job) = next() {
+                match job {
+                    Job::Tracepoint(name, tracepoint, program) => {
+                        program.load(tracepoint, btf).map_err(|e| refused(name, &e))?;
+                    }
+                    Job::Iterator(name, kind, program) => {
+                        if let Err(error) = program.load(kind, btf) {
+                            let mut refusal =
+                                refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                            **refusal = Some(refused(name, &error).to_string());
+                        }
+                    }
+                }
             }
             Ok(())
         };
@@ -300,7 +353,8 @@ impl Probe {
             others.into_iter().fold(work(), |result, other| {
                 result.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             })
-        })
+        })?;
+        Ok(in_the_way)
     }
 
     fn set_collector(&mut self, table: &'static str, slot: u8, name: &str) -> Result<(), LiveError> {
@@ -368,6 +422,12 @@ impl Probe {
         let map = self.ebpf.map_mut(name).ok_or_else(|| missing(name))?;
         Array::try_from(map).map_err(|e| map_error(name, e))
     }
+}
+
+/// A program to load: its name, what it is for, and itself.
+enum Job<'a> {
+    Tracepoint(&'a str, &'a str, &'a mut BtfTracePoint),
+    Iterator(&'a str, &'a str, &'a mut Iter),
 }
 
 /// The row with every string of its exit read at the enter, too, as far as there is room for it.

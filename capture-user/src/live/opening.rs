@@ -43,28 +43,31 @@ impl Opening {
 
     /// Takes out of the snapshot what is younger than the first events.
     pub(crate) fn cut(&self, snapped: &mut Snapped) {
-        let read_ns = &snapped.read_ns;
-        let spoilt = |pid: i64| {
+        let spoilt = |snapped: &Snapped, pid: i64| {
             let watched = u32::try_from(pid).ok().and_then(|pid| self.processes.get(&pid))?;
-            let read_ns = read_ns.get(&pid).copied().unwrap_or(snapped.ended_ns);
-            Some((watched, read_ns, watched.first_spoilt_ns != 0 && watched.first_spoilt_ns <= read_ns))
+            let read = snapped.read_at(pid);
+            let is_spoilt = watched.first_spoilt_ns != 0 && watched.first_spoilt_ns <= read.process_ns;
+            Some((watched, read, is_spoilt))
         };
-        for (pid, fds) in &mut snapped.snapshot.fds {
-            match spoilt(*pid) {
+        let mut tables = std::mem::take(&mut snapped.snapshot.fds);
+        for (pid, fds) in &mut tables {
+            match spoilt(snapped, *pid) {
                 None => {}
                 Some((_, _, true)) => fds.clear(),
-                Some((watched, read_ns, false)) => fds.retain(|fd| {
-                    // The tables of sockets are read last.
-                    let read_ns = if is_socket(&fd.kind) { snapped.ended_ns } else { read_ns };
+                Some((watched, read, false)) => fds.retain(|fd| {
+                    let read_ns = if is_socket(&fd.kind) { read.sockets_ns } else { read.fds_ns };
                     !watched.touched.iter().any(|(n, first_ns, _)| *n == fd.fd && *first_ns <= read_ns)
                 }),
             }
         }
-        for thread in &mut snapped.snapshot.threads {
-            if let Some((_, _, true)) = spoilt(thread.pid) {
+        snapped.snapshot.fds = tables;
+        let mut threads = std::mem::take(&mut snapped.snapshot.threads);
+        for thread in &mut threads {
+            if let Some((_, _, true)) = spoilt(snapped, thread.pid) {
                 forget(thread);
             }
         }
+        snapped.snapshot.threads = threads;
     }
 }
 
@@ -78,6 +81,7 @@ fn forget(thread: &mut ThreadRecord) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::snapshot::ReadAt;
     use super::*;
     use capture_common::snapshot::{FdKind, FdRecord, FdType};
 
@@ -88,7 +92,8 @@ mod tests {
         let mut snapped = Snapped { ended_ns: 900, ..Snapped::default() };
         snapped.snapshot.threads = vec![thread(1), thread(2), thread(3)];
         snapped.snapshot.fds = vec![(1, vec![fd(3), fd(4), fd(5)]), (2, vec![fd(3)]), (3, vec![fd(3)])];
-        snapped.read_ns = [(1, 500), (2, 500), (3, 500)].into();
+        let read = ReadAt { process_ns: 500, fds_ns: 500, sockets_ns: 500 };
+        snapped.read = [(1, read), (2, read), (3, read)].into();
         let mut opening = Opening::default();
         let touched = vec![(3, 400, 600), (4, 501, 501)];
         opening.processes.insert(1, Watched { touched, ..Watched::default() });

@@ -58,6 +58,10 @@ pub struct LiveStats {
     pub tree_lost: u64,
     /// Processes that were read again: after a loss, or since they changed while the start was read.
     pub reread: u64,
+    /// How the start state was read.
+    pub start: snapshot::StartState,
+    /// From the start to the first event that was handed over.
+    pub first_event: Option<Duration>,
     /// Length of the capture in seconds.
     pub seconds: f64,
     /// What the collector counted.
@@ -180,6 +184,8 @@ impl Attached {
         if options.live.probe.strings_twice {
             decoder.compare_strings();
         }
+        let iterators = collector.probe().take_iterators();
+        let mut steps = std::mem::take(&mut collector.probe().steps);
         let began_ns = collector.began_ns();
         let start_ts_ns = collector.clock().wall_ns(began_ns);
         let shared = Arc::new(Shared::default());
@@ -227,13 +233,17 @@ impl Attached {
             started,
             stats,
         };
-        let mut snapped = snapshot::take()?;
+        let mut snapped = snapshot::take(iterators)?;
+        let began = Instant::now();
         // A drain that ended tells at the first batch why.
         if snapshot_taken.send(snapped.ended_ns).is_ok()
             && let Ok(opening) = opened.recv_timeout(OPENING_WAIT)
         {
             opening.cut(&mut snapped);
         }
+        steps.append(std::mem::take(&mut snapped.start.steps));
+        steps.add("events of the meantime", began);
+        source.stats.start = snapshot::StartState { steps, ..snapped.start };
         let mut snapshot = snapped.snapshot;
         if let Some(watching) = &source.watching {
             watching.cut(&mut snapshot);
@@ -273,6 +283,9 @@ impl EventSource for LiveSource {
                     None => fresh,
                 };
                 self.stats.events += fresh.len() as u64;
+                if self.stats.first_event.is_none() {
+                    self.stats.first_event = Some(self.started.elapsed());
+                }
                 let mut old = std::mem::replace(batch, fresh);
                 old.clear();
                 // Where enough are spare, or the pump has ended, there is no use for it.

@@ -7,6 +7,7 @@
 
 mod loads;
 mod report;
+mod start;
 mod tools;
 
 use anyhow::{Context, Result, bail};
@@ -19,7 +20,7 @@ use tools::{Tool, Tracer};
 /// No round begins after this time.
 const TIME_MAX: Duration = Duration::from_secs(200);
 
-const USAGE: &str = "usage: cargo xtask bench live [--rounds N] [--sysdig PROGRAM] [--capture PROGRAM] [--only-calls | --only-loads] \
+const USAGE: &str = "usage: cargo xtask bench live [--rounds N] [--sysdig PROGRAM] [--capture PROGRAM] [--only-calls | --only-loads | --start] \
                      [--write]: the last keeps the table in docs/benchmarks.md";
 
 /// What the command line says.
@@ -31,6 +32,8 @@ struct Options {
     calls: bool,
     loads: bool,
     write: bool,
+    /// Only where the time of the start goes.
+    start: bool,
     /// For the benchmark of single calls.
     rest: Vec<String>,
 }
@@ -43,6 +46,7 @@ fn parse(args: &[String]) -> Result<Options> {
         calls: true,
         loads: true,
         write: false,
+        start: false,
         rest: Vec::new(),
     };
     let mut args = args.iter();
@@ -56,6 +60,7 @@ fn parse(args: &[String]) -> Result<Options> {
             "--capture" => options.capture = Some(args.next().context(USAGE)?.into()),
             "--only-calls" => options.loads = false,
             "--only-loads" => options.calls = false,
+            "--start" => options.start = true,
             "--write" => options.write = true,
             "--help" | "-h" => bail!(USAGE),
             other => options.rest.push(other.to_owned()),
@@ -67,10 +72,10 @@ fn parse(args: &[String]) -> Result<Options> {
 /// Entry point; `calls` runs the benchmark of single calls with further arguments.
 pub(crate) fn run(args: &[String], calls: impl FnOnce(&[String]) -> Result<()>) -> Result<()> {
     let options = parse(args)?;
-    if options.calls {
+    if options.calls && !options.start {
         calls(&options.rest)?;
     }
-    if !options.loads {
+    if !options.loads && !options.start {
         return Ok(());
     }
     if !crate::shell::is_root() {
@@ -86,6 +91,12 @@ pub(crate) fn run(args: &[String], calls: impl FnOnce(&[String]) -> Result<()>) 
     };
     let dir = std::env::temp_dir().join(format!("capture-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
+    if options.start {
+        let result = start::run(&capture, options.rounds, &dir);
+        // What is left in a folder for temporary files is no failure.
+        let _ = std::fs::remove_dir_all(&dir);
+        return result;
+    }
     let rows = Loads::start(&dir).and_then(|loads| measure(&loads, &options, &capture, &dir));
     // What is left in a folder for temporary files is no failure.
     let _ = std::fs::remove_dir_all(&dir);

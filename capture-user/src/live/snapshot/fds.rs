@@ -5,9 +5,8 @@ use super::processes::{bracketed, read_file};
 use super::sockets::Pending;
 use capture_common::native;
 use capture_common::snapshot::{FdKind, FdRecord, FdType};
-use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Start of the link text, type, and whether the text is kept as name (files leave it empty).
@@ -73,27 +72,34 @@ pub(super) fn read(
         }
         let meta = std::fs::metadata(&path).ok();
         let ino = meta.as_ref().map_or(0, MetadataExt::ino);
-        table.push(FdRecord { fd, ino, kind: kind(text, meta.as_ref(), folder, fd) });
+        let kind = kind(text, meta.as_ref().map(MetadataExt::mode), || {
+            (open_flags(folder, fd), meta.as_ref().map_or(0, |m| stored_dev(m.dev())))
+        });
+        table.push(FdRecord { fd, ino, kind });
     }
     Some(table)
 }
 
-fn kind(text: Vec<u8>, meta: Option<&Metadata>, folder: &Path, fd: i64) -> FdKind {
+/// What an fd is that is no socket, by the text of its link and the mode of its inode; `of_file` gives
+/// native open flags and device.
+pub(super) fn kind(text: Vec<u8>, mode: Option<u32>, of_file: impl FnOnce() -> (u64, u32)) -> FdKind {
     if let Some(&(_, ty, keep)) = ANONYMOUS.iter().find(|(start, ..)| text.starts_with(start)) {
         return FdKind::Other { ty, name: if keep { text } else { Vec::new() } };
+    }
+    if text.starts_with(b"pipe:[") {
+        return FdKind::Other { ty: FdType::Pipe, name: text };
     }
     if !text.starts_with(b"/") {
         // Namespaces (`mnt:[...]`), fanotify and other anonymous inodes.
         return FdKind::Other { ty: FdType::Unsupported, name: text };
     }
-    let file_type = meta.map(Metadata::file_type);
-    if file_type.is_some_and(|t| t.is_dir()) {
-        FdKind::Other { ty: FdType::Directory, name: text }
-    } else if file_type.is_some_and(|t| t.is_fifo()) {
-        FdKind::Other { ty: FdType::Pipe, name: text }
-    } else {
-        let open_flags = native::open_flags(open_flags(folder, fd));
-        FdKind::File { open_flags, name: text, dev: meta.map_or(0, |m| stored_dev(m.dev())) }
+    match mode.unwrap_or(0) & libc::S_IFMT {
+        libc::S_IFDIR => FdKind::Other { ty: FdType::Directory, name: text },
+        libc::S_IFIFO => FdKind::Other { ty: FdType::Pipe, name: text },
+        _ => {
+            let (flags, dev) = of_file();
+            FdKind::File { open_flags: native::open_flags(flags), name: text, dev }
+        }
     }
 }
 
@@ -128,7 +134,7 @@ mod tests {
     fn kinds_by_link_text() {
         let check = |text: &[u8], ty, name: &[u8]| {
             let expected = FdKind::Other { ty, name: name.to_vec() };
-            assert_eq!(kind(text.to_vec(), None, Path::new("/nonexistent"), 3), expected);
+            assert_eq!(kind(text.to_vec(), None, || (0, 0)), expected);
         };
         check(b"anon_inode:[eventpoll]", FdType::EventPoll, b"");
         check(b"anon_inode:[eventfd]", FdType::Event, b"");
@@ -138,7 +144,7 @@ mod tests {
         check(b"anon_inode:[fanotify]", FdType::Unsupported, b"anon_inode:[fanotify]");
         check(b"mnt:[4026531832]", FdType::Unsupported, b"mnt:[4026531832]");
         check(b"/memfd:x (deleted)", FdType::Memfd, b"/memfd:x (deleted)");
-        let gone = kind(b"/tmp/x (deleted)".to_vec(), None, Path::new("/nonexistent"), 3);
+        let gone = kind(b"/tmp/x (deleted)".to_vec(), None, || (0, 0));
         assert_eq!(gone, FdKind::File { open_flags: 1, name: b"/tmp/x (deleted)".to_vec(), dev: 0 });
     }
 }

@@ -1,7 +1,9 @@
-//! The state of the running machine at the start of a capture, read from /proc, /sys and /etc.
+//! The state of the running machine at the start of a capture: from the probe's iterators where the
+//! kernel has them, and from /proc, /sys and /etc.
 //!
 //! ```text
 //! machine, interfaces, users
+//! iterated: threads and fds with their sockets, names from /proc
 //! processes (proc_text) -> threads, fds -> sockets: one look-up table per network namespace
 //! ```
 //!
@@ -13,17 +15,21 @@
 
 mod fds;
 mod interfaces;
+mod iterated;
 mod machine;
 mod proc_text;
 mod processes;
 mod sockets;
 mod users;
 
+use super::iterators::Iterators;
+use super::steps::Steps;
 use capture_common::Snapshot;
 use capture_common::snapshot::{Dialect, FdKind, FdRecord, ThreadRecord};
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::time::Instant;
 
 /// Why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -78,17 +84,40 @@ pub struct Taken {
     pub snapshot: Snapshot,
     /// What is missing.
     pub gaps: Gaps,
+    /// How it was taken.
+    pub start: StartState,
+}
+
+/// How a snapshot was taken.
+#[derive(Clone, Debug, Default)]
+pub struct StartState {
+    /// Why it is from /proc alone; `None`: threads and fds are from the probe's iterators.
+    pub without_iterators: Option<String>,
+    /// Threads in it.
+    pub threads: usize,
+    /// Fds in it.
+    pub fds: usize,
+    /// Processes that the iterators left out and /proc has.
+    pub left_out: usize,
+    /// What was done, and how long it took.
+    pub steps: Steps,
 }
 
 /// The state of this machine, where the probe already records: threads that begin while it is
-/// taken are left to the stream.
+/// taken are left to the stream. `iterators` may be the reason why there are none.
 ///
 /// # Errors
 /// Only if /proc cannot be listed.
-pub(super) fn take() -> Result<Snapped, SnapshotError> {
-    let mut read_ns = HashMap::new();
-    let snapshot = take_since(&Roots::default(), processes::Begin::now(), &mut read_ns)?.snapshot;
-    Ok(Snapped { snapshot, read_ns, ended_ns: now_ns() })
+pub(super) fn take(iterators: Result<Iterators, String>) -> Result<Snapped, SnapshotError> {
+    take_since(&Roots::default(), processes::Begin::now(), iterators)
+}
+
+/// The state of this machine by the probe's iterators, threads that begin meanwhile included.
+///
+/// # Errors
+/// Only if /proc cannot be listed.
+pub fn take_with(iterators: Iterators) -> Result<Taken, SnapshotError> {
+    take_since(&Roots::default(), processes::Begin::LATE, Ok(iterators)).map(Snapped::into_taken)
 }
 
 /// CLOCK_MONOTONIC, ns; late where there is none, so that nothing counts as read before.
@@ -100,10 +129,33 @@ fn now_ns() -> u64 {
 #[derive(Debug, Default)]
 pub(super) struct Snapped {
     pub(super) snapshot: Snapshot,
-    /// When the reading of each process had ended, CLOCK_MONOTONIC ns.
-    pub(super) read_ns: HashMap<i64, u64>,
-    /// When all was read, the tables of sockets last.
+    pub(super) start: StartState,
+    pub(super) gaps: Gaps,
+    /// When each process was read.
+    pub(super) read: HashMap<i64, ReadAt>,
+    /// When all was read, CLOCK_MONOTONIC ns.
     pub(super) ended_ns: u64,
+}
+
+impl Snapped {
+    fn into_taken(self) -> Taken {
+        Taken { snapshot: self.snapshot, gaps: self.gaps, start: self.start }
+    }
+
+    /// When a process was read; those of which that is not known, last.
+    pub(super) fn read_at(&self, pid: i64) -> ReadAt {
+        let ended_ns = self.ended_ns;
+        let last = ReadAt { process_ns: ended_ns, fds_ns: ended_ns, sockets_ns: ended_ns };
+        self.read.get(&pid).map_or(last, |read| ReadAt { sockets_ns: read.sockets_ns.min(ended_ns), ..*read })
+    }
+}
+
+/// When a process was read to its end, its fds, and its sockets, CLOCK_MONOTONIC ns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadAt {
+    pub(super) process_ns: u64,
+    pub(super) fds_ns: u64,
+    pub(super) sockets_ns: u64,
 }
 
 /// Whether an fd's name comes from the tables of sockets.
@@ -117,42 +169,140 @@ pub(super) fn is_socket(kind: &FdKind) -> bool {
 /// # Errors
 /// Only if [`Roots::proc`] cannot be listed.
 pub fn take_from(roots: &Roots) -> Result<Taken, SnapshotError> {
-    take_since(roots, processes::Begin::LATE, &mut HashMap::new())
+    let why = Err("only /proc was asked".to_owned());
+    take_since(roots, processes::Begin::LATE, why).map(Snapped::into_taken)
 }
 
 fn take_since(
     roots: &Roots,
     begin: processes::Begin,
-    read_ns: &mut HashMap<i64, u64>,
-) -> Result<Taken, SnapshotError> {
-    let mut gaps = Gaps::default();
+    iterators: Result<Iterators, String>,
+) -> Result<Snapped, SnapshotError> {
+    let mut taking = Taking::new(roots, begin);
+    let began = Instant::now();
     let machine = machine::read(roots);
-    let mut snapshot = Snapshot {
+    let gaps = &mut taking.snapped.gaps;
+    taking.snapped.snapshot = Snapshot {
         dialect: Dialect::Superset,
-        interfaces: interfaces::read(roots, &mut gaps),
-        users: users::read_users(&roots.etc, &mut gaps),
-        groups: users::read_groups(&roots.etc, &mut gaps),
+        interfaces: interfaces::read(roots, gaps),
+        users: users::read_users(&roots.etc, gaps),
+        groups: users::read_groups(&roots.etc, gaps),
+        machine,
         ..Snapshot::default()
     };
-    let mut pending = sockets::Pending::default();
-    let mut namespaces = processes::PidNamespaces::default();
-    for pid in processes::list(&roots.proc)? {
-        let Some(process) = processes::read(roots, pid, machine.boot_ts_ns, begin, &mut gaps) else {
-            continue;
-        };
-        namespaces.note(&process, snapshot.threads.len());
+    taking.snapped.start.steps.add("machine and users", began);
+    let found = match iterators {
+        Ok(mut iterators) => taking.iterate(&mut iterators).map_err(|e| e.to_string()),
+        Err(why) => Err(why),
+    };
+    let began = Instant::now();
+    let mut pids = processes::list(&roots.proc)?;
+    taking.snapped.start.steps.add("list of processes", began);
+    match found {
+        Ok(mut found) => {
+            let iterated = found.pids();
+            pids.extend(&iterated);
+            pids.sort_unstable();
+            pids.dedup();
+            for pid in pids {
+                if iterated.binary_search(&pid).is_ok() {
+                    taking.name(&mut found, pid);
+                } else if taking.read(pid) {
+                    taking.snapped.start.left_out += 1;
+                }
+            }
+        }
+        Err(why) => {
+            taking.snapped.start.without_iterators = Some(why);
+            for pid in pids {
+                taking.read(pid);
+            }
+        }
+    }
+    Ok(taking.end())
+}
+
+/// A snapshot under way.
+struct Taking<'a> {
+    roots: &'a Roots,
+    begin: processes::Begin,
+    snapped: Snapped,
+    pending: sockets::Pending,
+    namespaces: processes::PidNamespaces,
+}
+
+impl<'a> Taking<'a> {
+    fn new(roots: &'a Roots, begin: processes::Begin) -> Self {
+        Self {
+            roots,
+            begin,
+            snapped: Snapped::default(),
+            pending: sockets::Pending::default(),
+            namespaces: processes::PidNamespaces::default(),
+        }
+    }
+
+    /// Reads both iterators.
+    fn iterate(&mut self, iterators: &mut Iterators) -> io::Result<iterated::Found> {
+        let began = Instant::now();
+        let mut found = iterated::read(iterators)?;
+        self.snapped.start.steps.add("threads by iterator", began);
+        let began = Instant::now();
+        found.read_files(iterators)?;
+        self.snapped.start.steps.add("files by iterator", began);
+        Ok(found)
+    }
+
+    /// Takes a process over from the iterators, with its names from /proc.
+    fn name(&mut self, found: &mut iterated::Found, pid: i64) {
+        let began = Instant::now();
+        let snapped = &mut self.snapped;
+        let boot_ts_ns = snapped.snapshot.machine.boot_ts_ns;
+        let Some(threads) = found.process(&self.roots.proc, pid, boot_ts_ns, self.begin) else { return };
+        snapped.snapshot.threads.extend(threads);
+        let process_ns = now_ns();
+        let table = found.take_table(pid);
+        let fds_ns = table.as_ref().map_or(process_ns, |table| table.read_ns);
+        snapped.snapshot.fds.extend(table.map(|table| (pid, table.fds)));
+        snapped.read.insert(pid, ReadAt { process_ns, fds_ns, sockets_ns: fds_ns });
+        snapped.start.steps.add("names from /proc", began);
+    }
+
+    /// Reads a process from /proc; whether it is there.
+    fn read(&mut self, pid: i64) -> bool {
+        let began = Instant::now();
+        let Snapped { snapshot, gaps, read, start, .. } = &mut self.snapped;
+        let boot_ts_ns = snapshot.machine.boot_ts_ns;
+        let process = processes::read(self.roots, pid, boot_ts_ns, self.begin, gaps);
+        start.steps.add("processes in /proc", began);
+        let Some(process) = process else { return false };
+        self.namespaces.note(&process, snapshot.threads.len());
+        let began = Instant::now();
         if !process.is_kernel_thread
-            && let Some(table) = fds::read(&process.folder, snapshot.fds.len(), &mut pending, &mut gaps)
+            && let Some(table) = fds::read(&process.folder, snapshot.fds.len(), &mut self.pending, gaps)
         {
             snapshot.fds.push((pid, table));
         }
+        start.steps.add("fds in /proc", began);
         snapshot.threads.extend(process.threads);
-        read_ns.insert(pid, now_ns());
+        let now_ns = now_ns();
+        // The tables of sockets are read last.
+        read.insert(pid, ReadAt { process_ns: now_ns, fds_ns: now_ns, sockets_ns: u64::MAX });
+        true
     }
-    namespaces.fill_in(&mut snapshot.threads);
-    pending.resolve(&mut snapshot.fds, &mut gaps);
-    snapshot.machine = machine;
-    Ok(Taken { snapshot, gaps })
+
+    fn end(self) -> Snapped {
+        let Taking { mut snapped, pending, namespaces, .. } = self;
+        let Snapped { snapshot, gaps, start, .. } = &mut snapped;
+        let began = Instant::now();
+        namespaces.fill_in(&mut snapshot.threads);
+        pending.resolve(&mut snapshot.fds, gaps);
+        start.steps.add("tables of sockets", began);
+        start.threads = snapshot.threads.len();
+        start.fds = snapshot.fds.iter().map(|(_, fds)| fds.len()).sum();
+        snapped.ended_ns = now_ns();
+        snapped
+    }
 }
 
 /// A process that was read again while the capture runs.

@@ -10,19 +10,20 @@ use capture_common::snapshot::ThreadRecord;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Stored flags of a thread that is not its process's first: `CLONE_FILES | CLONE_THREAD`.
-const THREAD_FLAGS: u32 = 0x1 | 0x2000;
+pub(super) const THREAD_FLAGS: u32 = 0x1 | 0x2000;
 /// Longest argument list and environment that are read, in bytes; files hold no more.
 const LIST_MAX: u64 = 4096;
 /// Longest argv\[0\].
 const EXE_MAX: u64 = 1024;
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 /// Ticks of /proc/PID/stat: `USER_HZ` is part of the system's interface.
-const NS_PER_TICK: u64 = 1_000_000_000 / 100;
+pub(super) const NS_PER_TICK: u64 = 1_000_000_000 / 100;
 /// Stored flag of a thread whose own event has told of it (`CLONE_INVERTED`).
 const HAS_TOLD: u32 = 1 << 16;
 /// A creator's call may still return this long after its child has begun, as readers of files see
@@ -53,12 +54,13 @@ impl Begin {
     }
 
     /// Whether the stream holds all of a thread.
-    fn is_before(self, stat: &Stat) -> bool {
-        stat.start_ticks > self.0
+    pub(super) fn is_before(self, start_ticks: u64) -> bool {
+        start_ticks > self.0
     }
 
-    fn flags(self, stat: &Stat) -> u32 {
-        if stat.start_ticks.saturating_add(YOUNG_TICKS) > self.0 { HAS_TOLD } else { 0 }
+    /// Flags that a thread has for its age.
+    pub(super) fn flags(self, start_ticks: u64) -> u32 {
+        if start_ticks.saturating_add(YOUNG_TICKS) > self.0 { HAS_TOLD } else { 0 }
     }
 }
 
@@ -99,20 +101,18 @@ pub(super) fn read(
         gaps.vanished_threads += 1;
         return None;
     };
-    if begin.is_before(&stat) || matches!(stat.state, b'Z' | b'X') && stat.num_threads <= 1 {
+    if begin.is_before(stat.start_ticks) || matches!(stat.state, b'Z' | b'X') && stat.num_threads <= 1 {
         return None;
     }
     let mut main = thread_record(pid, pid, &stat, &status);
-    main.flags |= begin.flags(&stat);
+    main.flags |= begin.flags(stat.start_ticks);
     if stat.is_kernel_thread {
         main.exe.clone_from(&main.comm);
         (main.cwd, main.root) = (b"/".to_vec(), b"/".to_vec());
     } else {
         read_image(&folder, &status, &mut main);
     }
-    main.cgroups = read_file(&folder.join("cgroup"), u64::MAX)
-        .map(|text| proc_text::parse_cgroups(&text))
-        .unwrap_or_default();
+    main.cgroups = read_cgroups(&folder);
     let mut process = Process {
         pid_namespace: link(&folder.join("ns/pid")).as_deref().and_then(bracketed).unwrap_or(0),
         start_ts_ns: boot_ts_ns.saturating_add(stat.start_ticks.saturating_mul(NS_PER_TICK)),
@@ -171,8 +171,25 @@ fn thread_record(tid: i64, pid: i64, stat: &Stat, status: &Status) -> ThreadReco
     }
 }
 
-/// What a process's memory, directories and executable tell.
-fn read_image(folder: &Path, status: &Status, main: &mut ThreadRecord) {
+/// The cgroups of a process in stored form.
+pub(super) fn read_cgroups(folder: &Path) -> Vec<u8> {
+    let text = read_file(&folder.join("cgroup"), u64::MAX);
+    text.map(|text| proc_text::parse_cgroups(&text)).unwrap_or_default()
+}
+
+/// The whole name of a kernel thread, which its structure has cut; and what all of them have.
+pub(super) fn name_kernel_thread(folder: &Path, thread: &mut ThreadRecord) {
+    if let Some(mut comm) = read_file(&folder.join("comm"), 256).filter(|comm| !comm.is_empty()) {
+        comm.pop_if(|last| *last == b'\n');
+        thread.comm = comm;
+    }
+    thread.exe.clone_from(&thread.comm);
+    (thread.cwd, thread.root) = (b"/".to_vec(), b"/".to_vec());
+}
+
+/// Arguments, environment and links of a process; its root is looked up where it is not this
+/// process's.
+pub(super) fn read_names(folder: &Path, has_own_root: bool, main: &mut ThreadRecord) {
     let cmdline = read_file(&folder.join("cmdline"), EXE_MAX + LIST_MAX).unwrap_or_default();
     (main.exe, main.args) = proc_text::parse_cmdline(&cmdline);
     if main.exe.is_empty() {
@@ -185,7 +202,13 @@ fn read_image(folder: &Path, status: &Status, main: &mut ThreadRecord) {
     main.exepath = link(&folder.join("exe")).unwrap_or_default();
     // Not even root may follow these of every process (some kernels and sandboxes refuse init's).
     main.cwd = link(&folder.join("cwd")).unwrap_or_else(|| b"/".to_vec());
-    main.root = link(&folder.join("root")).unwrap_or_else(|| b"/".to_vec());
+    let root = if has_own_root { None } else { link(&folder.join("root")) };
+    main.root = root.unwrap_or_else(|| b"/".to_vec());
+}
+
+/// What a process's memory, directories and executable tell.
+fn read_image(folder: &Path, status: &Status, main: &mut ThreadRecord) {
+    read_names(folder, false, main);
     main.fdlimit =
         read_file(&folder.join("limits"), u64::MAX).map_or(-1, |text| proc_text::parse_fd_limit(&text));
     main.loginuid = read_file(&folder.join("loginuid"), 16)
@@ -234,11 +257,11 @@ fn read_threads(process: &mut Process, pid: i64, begin: Begin, gaps: &mut Gaps) 
             gaps.vanished_threads += 1;
             continue;
         };
-        if begin.is_before(&stat) {
+        if begin.is_before(stat.start_ticks) {
             continue;
         }
         let mut own = thread_record(tid, pid, &stat, &status);
-        own.flags |= begin.flags(&stat);
+        own.flags |= begin.flags(stat.start_ticks);
         // The environment is looked up at the main thread, so it is not repeated.
         let shared = ThreadRecord { env: Vec::new(), ..process.threads[0].clone() };
         process.threads.push(ThreadRecord {
@@ -265,14 +288,14 @@ fn read_threads(process: &mut Process, pid: i64, begin: Begin, gaps: &mut Gaps) 
 #[derive(Default)]
 pub(super) struct PidNamespaces {
     init_start_ts_ns: HashMap<u64, u64>,
-    /// (index of a process's first thread, its namespace), ascending.
-    members: Vec<(usize, u64)>,
+    /// Indices of a process's threads, and its namespace.
+    members: Vec<(Range<usize>, u64)>,
 }
 
 impl PidNamespaces {
     /// Notes a process whose threads will stand at `index` of the list.
     pub(super) fn note(&mut self, process: &Process, index: usize) {
-        self.members.push((index, process.pid_namespace));
+        self.members.push((index..index + process.threads.len(), process.pid_namespace));
         if process.threads[0].vpid == 1 && process.pid_namespace != 0 {
             self.init_start_ts_ns.insert(process.pid_namespace, process.start_ts_ns);
         }
@@ -280,10 +303,9 @@ impl PidNamespaces {
 
     /// Fills in the start times, once every init was seen.
     pub(super) fn fill_in(&self, threads: &mut [ThreadRecord]) {
-        let ends = self.members.iter().skip(1).map(|&(index, _)| index).chain([threads.len()]);
-        for (&(start, namespace), end) in self.members.iter().zip(ends) {
-            let Some(&init_start_ts_ns) = self.init_start_ts_ns.get(&namespace) else { continue };
-            for thread in threads.get_mut(start..end).into_iter().flatten() {
+        for (range, namespace) in &self.members {
+            let Some(&init_start_ts_ns) = self.init_start_ts_ns.get(namespace) else { continue };
+            for thread in threads.get_mut(range.clone()).into_iter().flatten() {
                 thread.pidns_init_start_ns = init_start_ts_ns;
             }
         }
@@ -300,9 +322,12 @@ mod tests {
         for (start_ticks, is_left_out, flags) in
             [(5_001, true, HAS_TOLD), (5_000, false, HAS_TOLD), (4_901, false, HAS_TOLD), (4_900, false, 0)]
         {
-            let stat = Stat { start_ticks, ..Stat::default() };
-            assert_eq!((begin.is_before(&stat), begin.flags(&stat)), (is_left_out, flags), "{start_ticks}");
-            assert!(!Begin::LATE.is_before(&stat) && Begin::LATE.flags(&stat) == 0);
+            assert_eq!(
+                (begin.is_before(start_ticks), begin.flags(start_ticks)),
+                (is_left_out, flags),
+                "{start_ticks}"
+            );
+            assert!(!Begin::LATE.is_before(start_ticks) && Begin::LATE.flags(start_ticks) == 0);
         }
     }
 }

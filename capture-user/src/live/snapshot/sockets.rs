@@ -5,6 +5,7 @@
 
 use super::Gaps;
 use super::processes::{bracketed, link};
+use capture_common::abi::SockInfo;
 use capture_common::snapshot::{FdKind, FdRecord, FdType, L4Proto};
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -194,6 +195,78 @@ fn parse_netlink(line: &[u8]) -> Line {
     Some((ino, FdKind::Other { ty: FdType::Netlink, name: Vec::new() }))
 }
 
+/// What the kernel's own structures say of a socket, with the names that it and its peer have, if it is
+/// of a family with addresses that files keep.
+pub(super) fn by_structure(sock: &SockInfo, own_name: &[u8], peer_name: &[u8]) -> Option<FdKind> {
+    match i32::from(sock.family) {
+        libc::AF_UNIX => Some(FdKind::Unix {
+            source: sock.sk_addr,
+            destination: sock.peer_addr,
+            path: unix_path(if own_name.is_empty() { peer_name } else { own_name }),
+        }),
+        libc::AF_NETLINK => Some(FdKind::Other { ty: FdType::Netlink, name: Vec::new() }),
+        libc::AF_INET => {
+            let ip = |bytes: [u8; 16]| IpAddr::from([bytes[0], bytes[1], bytes[2], bytes[3]]);
+            Some(inet(sock, ip(sock.local_addr), ip(sock.remote_addr), protocol(sock)?))
+        }
+        libc::AF_INET6 => {
+            let (local, remote) = unmapped(sock.local_addr.into(), sock.remote_addr.into());
+            Some(inet(sock, local, remote, protocol(sock)?))
+        }
+        _ => None,
+    }
+}
+
+/// Type and protocol of IP sockets; every raw one is [`L4Proto::Raw`].
+const PROTOCOLS: [(i32, i32, L4Proto); 5] = [
+    (libc::SOCK_STREAM, libc::IPPROTO_TCP, L4Proto::Tcp),
+    (libc::SOCK_DGRAM, libc::IPPROTO_UDP, L4Proto::Udp),
+    (libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE, L4Proto::Udp),
+    (libc::SOCK_DGRAM, libc::IPPROTO_ICMP, L4Proto::Icmp),
+    (libc::SOCK_DGRAM, libc::IPPROTO_ICMPV6, L4Proto::Icmp),
+];
+
+fn protocol(sock: &SockInfo) -> Option<L4Proto> {
+    let (sock_type, protocol) = (i32::from(sock.sock_type), i32::from(sock.protocol));
+    if sock_type == libc::SOCK_RAW {
+        return Some(L4Proto::Raw);
+    }
+    PROTOCOLS.iter().find(|(t, p, _)| (*t, *p) == (sock_type, protocol)).map(|&(_, _, l4proto)| l4proto)
+}
+
+/// As the tables show it: a socket that is connected to nothing is a server if it is bound.
+fn inet(sock: &SockInfo, local: IpAddr, mut remote: IpAddr, l4proto: L4Proto) -> FdKind {
+    let (sport, dport) = (sock.local_port, sock.remote_port);
+    if sport == 0 && dport == 0 {
+        // What a connect that failed leaves.
+        remote = match remote {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+    }
+    let is_server = remote.is_unspecified() && (dport == 0 && sport != 0 || l4proto == L4Proto::Raw);
+    match (local, remote) {
+        (IpAddr::V4(ip), _) if is_server => FdKind::Ipv4Server { ip, port: sport, l4proto },
+        (IpAddr::V6(ip), _) if is_server => FdKind::Ipv6Server { ip, port: sport, l4proto },
+        (IpAddr::V4(sip), IpAddr::V4(dip)) => FdKind::Ipv4 { sip, dip, sport, dport, l4proto },
+        (sip, dip) => {
+            let v6 = |ip| match ip {
+                IpAddr::V4(ip) => Ipv4Addr::to_ipv6_mapped(&ip),
+                IpAddr::V6(ip) => ip,
+            };
+            FdKind::Ipv6 { sip: v6(sip), dip: v6(dip), sport, dport, l4proto }
+        }
+    }
+}
+
+/// A name as /proc/net/unix shows it: abstract ones have `@` for every NUL, paths end at the first.
+fn unix_path(name: &[u8]) -> Vec<u8> {
+    match name.first() {
+        Some(0) => name.iter().map(|&b| if b == 0 { b'@' } else { b }).collect(),
+        _ => name.split(|&b| b == 0).next().unwrap_or_default().to_vec(),
+    }
+}
+
 /// A socket of which only the protocol is known.
 fn by_protocol_name(name: &[u8]) -> Option<FdKind> {
     let &(_, is_v6, l4proto) = UNBOUND.iter().find(|(n, ..)| *n == name)?;
@@ -279,6 +352,46 @@ mod tests {
         );
         check("garbage", None);
         check("", None);
+    }
+
+    #[test]
+    fn structures_say_what_the_tables_say() {
+        let zero = SockInfo::read(&[0; SockInfo::LEN_BYTES]).unwrap();
+        let of = |family: i32, sock_type: i32, protocol: i32| SockInfo {
+            family: family as u16,
+            sock_type: sock_type as u16,
+            protocol: protocol as u16,
+            ..zero
+        };
+        let check = |sock: &SockInfo, expected: Option<FdKind>| {
+            assert_eq!(by_structure(sock, b"", b""), expected, "{sock:?}");
+        };
+        let (tcp, any) = (of(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_TCP), Ipv4Addr::UNSPECIFIED);
+        let l4proto = L4Proto::Tcp;
+        check(&tcp, Some(FdKind::Ipv4 { sip: any, dip: any, sport: 0, dport: 0, l4proto }));
+        let bound = SockInfo { local_port: 8080, ..tcp };
+        check(&bound, Some(FdKind::Ipv4Server { ip: any, port: 8080, l4proto }));
+        let mapped = |last| [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, last];
+        let v6 = SockInfo {
+            local_addr: mapped(1),
+            remote_addr: mapped(2),
+            remote_port: 443,
+            family: libc::AF_INET6 as u16,
+            ..bound
+        };
+        let ends = (Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2));
+        check(&v6, Some(FdKind::Ipv4 { sip: ends.0, dip: ends.1, sport: 8080, dport: 443, l4proto }));
+        let raw = SockInfo { local_port: 1, ..of(libc::AF_INET, libc::SOCK_RAW, 1) };
+        check(&raw, Some(FdKind::Ipv4Server { ip: any, port: 1, l4proto: L4Proto::Raw }));
+        check(&of(libc::AF_INET, libc::SOCK_STREAM, 262), None);
+        check(&of(libc::AF_PACKET, libc::SOCK_RAW, 0), None);
+        let unix = SockInfo { sk_addr: 5, peer_addr: 6, ..of(libc::AF_UNIX, libc::SOCK_STREAM, 0) };
+        for (own, peer, path) in
+            [(&b"/a\0b"[..], &b"/c"[..], "/a"), (b"", b"/c", "/c"), (b"\0x\0", b"", "@x@"), (b"", b"", "")]
+        {
+            let expected = FdKind::Unix { source: 5, destination: 6, path: path.as_bytes().to_vec() };
+            assert_eq!(by_structure(&unix, own, peer), Some(expected));
+        }
     }
 
     #[test]

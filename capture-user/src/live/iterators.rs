@@ -1,0 +1,169 @@
+//! The probe's iterators over threads and open files: what the kernel tells of all of them in two
+//! readings, where /proc takes several calls for each.
+//!
+//! They are loaded and opened with the probe, while the rights for that are there; reading takes none.
+//! Where the kernel refuses them there is a reason, and /proc.
+
+use super::error::LiveError;
+use super::whoami::has_host_pids;
+use super::offsets::Resolved;
+use aya::Ebpf;
+use aya::programs::{Iter, ProgramError};
+use capture_common::abi::RecordView;
+use capture_common::kernel_offsets::ABSENT;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsRawFd;
+
+/// Names of the programs in the object, and the kinds of iterators.
+pub(super) const PROGRAMS: [(&str, &str); 2] =
+    [("capture_iter_task", "task"), ("capture_iter_file", "task_file")];
+
+/// Why the iterators are not tried at all.
+pub(super) fn obstacle(resolved: &Resolved) -> Option<String> {
+    if !has_host_pids() {
+        return Some("this is a pid namespace of its own, whose ids /proc has".to_owned());
+    }
+    let has_them = resolved.globals.iter().any(|&(name, value)| name == "IM_SEQ" && value != ABSENT);
+    (!has_them).then(|| "this kernel has no BPF iterators".to_owned())
+}
+
+/// Bytes asked for at once; the kernel gives at most 32 KiB.
+const CHUNK: usize = 64 << 10;
+/// Readings in a row that may give nothing yet: the kernel takes a break after a million objects.
+const EMPTY_MAX: u32 = 1000;
+
+/// Both iterators, opened; each is read once.
+#[derive(Debug)]
+pub struct Iterators {
+    tasks: File,
+    files: File,
+}
+
+impl Iterators {
+    /// Attaches and opens the programs, which are loaded.
+    pub(super) fn open(ebpf: &mut Ebpf) -> Result<Iterators, ProgramError> {
+        let mut open = |name: &str| -> Result<File, ProgramError> {
+            let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?;
+            let program: &mut Iter = program.try_into()?;
+            let link = program.attach()?;
+            let link = program.take_link(link)?;
+            link.into_file().map_err(|e| ProgramError::IOError(io::Error::other(e)))
+        };
+        let [(tasks, _), (files, _)] = PROGRAMS;
+        Ok(Iterators { tasks: open(tasks)?, files: open(files)? })
+    }
+
+    /// The probe's object with these programs alone, for who wants nothing else of it.
+    ///
+    /// # Errors
+    /// What is missing, or why this kernel has no iterators.
+    pub fn load() -> Result<Iterators, LiveError> {
+        let options = super::ProbeOptions {
+            parts: Vec::new(),
+            exclude_self: false,
+            ring_bytes: Some(1 << 20),
+            ..super::ProbeOptions::default()
+        };
+        let mut probe = super::Probe::load(&options)?;
+        probe.take_iterators().map_err(|reason| LiveError::NoIterators { reason })
+    }
+
+    /// Gives each thread's record to `each`.
+    ///
+    /// # Errors
+    /// The system's, or that of a record that is none.
+    pub(super) fn each_task(&mut self, each: &mut dyn FnMut(&RecordView<'_>)) -> io::Result<()> {
+        each_record(&mut self.tasks, each)
+    }
+
+    /// Gives each open file's record to `each`.
+    ///
+    /// # Errors
+    /// As of [`each_task`](Self::each_task).
+    pub(super) fn each_file(&mut self, each: &mut dyn FnMut(&RecordView<'_>)) -> io::Result<()> {
+        each_record(&mut self.files, each)
+    }
+
+    /// Their own fds, which are no part of the state.
+    pub(super) fn own_fds(&self) -> [i64; 2] {
+        [&self.tasks, &self.files].map(|file| i64::from(file.as_raw_fd()))
+    }
+}
+
+/// Reads records to the end.
+fn each_record(file: &mut impl Read, each: &mut dyn FnMut(&RecordView<'_>)) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let (mut filled, mut empty) = (0, 0);
+    loop {
+        if filled == buffer.len() {
+            buffer.resize(filled + CHUNK, 0);
+        }
+        match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(len) => filled += len,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) if e.kind() == ErrorKind::WouldBlock && empty < EMPTY_MAX => {
+                empty += 1;
+                continue;
+            }
+            Err(e) => return Err(e),
+        }
+        empty = 0;
+        let mut at = 0;
+        while let Some(record) = RecordView::parse(&buffer[at..filled]) {
+            if record.header.len == 0 {
+                return Err(io::Error::new(ErrorKind::InvalidData, "a record without length"));
+            }
+            each(&record);
+            at += record.header.len as usize;
+        }
+        buffer.copy_within(at..filled, 0);
+        filled -= at;
+    }
+    match filled {
+        0 => Ok(()),
+        left => Err(io::Error::new(ErrorKind::InvalidData, format!("{left} bytes of a record at the end"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives a few bytes at a time.
+    struct Slowly<'a>(&'a [u8], usize);
+
+    impl Read for Slowly<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let len = self.1.min(self.0.len()).min(into.len());
+            into[..len].copy_from_slice(&self.0[..len]);
+            self.0 = &self.0[len..];
+            Ok(len)
+        }
+    }
+
+    fn record(len: u32, tid: u32) -> Vec<u8> {
+        let mut bytes = vec![0; len as usize];
+        bytes[..4].copy_from_slice(&len.to_ne_bytes());
+        bytes[16..20].copy_from_slice(&tid.to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    fn records_are_found_however_they_come() {
+        let bytes = [record(24, 1), record(4096, 2), record(32, 3)].concat();
+        for step in [1, 7, 24, 5000, CHUNK] {
+            let mut tids = Vec::new();
+            each_record(&mut Slowly(&bytes, step), &mut |r| tids.push(r.header.tid)).unwrap();
+            assert_eq!(tids, [1, 2, 3], "{step}");
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let cut = &record(48, 1)[..40];
+        assert!(each_record(&mut Slowly(cut, 100), &mut |_| {}).is_err());
+        assert!(each_record(&mut Slowly(&[0; 24], 100), &mut |_| {}).is_err());
+    }
+}
