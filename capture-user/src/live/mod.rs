@@ -31,6 +31,7 @@ mod opening;
 mod parts;
 pub mod priority;
 mod probe_log;
+mod programs;
 mod pump;
 mod queue;
 mod reread;
