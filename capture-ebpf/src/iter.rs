@@ -96,9 +96,7 @@ pub fn capture_iter_file(ctx: Ctx) -> i32 {
     }
     let task = untrusted(task);
     // Threads share the table of their process's first one, unless that has ended.
-    if ld4(task, ro!(T_PID)) != ld4(task, ro!(T_TGID))
-        && ld8(ld8(task, ro!(T_LEADER)), ro!(T_FILES)) != 0
-    {
+    if ld4(task, ro!(T_PID)) != ld4(task, ro!(T_TGID)) && ld8(ld8(task, ro!(T_LEADER)), ro!(T_FILES)) != 0 {
         return 0;
     }
     let Some(record) = begin(kind::ITER_FILE, task, IterFileFixed::LEN_BYTES) else { return 0 };

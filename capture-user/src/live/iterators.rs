@@ -5,8 +5,8 @@
 //! Where the kernel refuses them there is a reason, and /proc.
 
 use super::error::LiveError;
-use super::whoami::has_host_pids;
 use super::offsets::Resolved;
+use super::whoami::has_host_pids;
 use aya::Ebpf;
 use aya::programs::{Iter, ProgramError};
 use capture_common::abi::RecordView;

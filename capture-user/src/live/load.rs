@@ -10,6 +10,7 @@ use super::{
     iterators::{self, Iterators},
     object, offsets,
     parts::{COLLECTORS, Part},
+    programs,
     push::Push,
     rights,
     steps::Steps,
@@ -20,7 +21,7 @@ use super::{
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, Map, MapData, PerCpuArray, ProgramArray},
-    programs::{BtfTracePoint, Iter, ProgramError, tp_btf::BtfTracePointLinkId},
+    programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 use capture_common::{abi, ia32, plan, syscall_table, uring::UringRow};
 use capture_engine::kernel_filter::{Needs, Passes};
@@ -181,10 +182,11 @@ impl Probe {
         }
         let wanted = |tracepoint| loaded.iter().any(|p| p.names().1 == tracepoint && *p != Part::Empty);
         let collectors = || COLLECTORS.iter().filter(|(.., tracepoint)| wanted(*tracepoint));
-        let programs = collectors().map(|(.., program, tracepoint)| (*program, *tracepoint));
+        let tails = collectors().map(|(.., program, tracepoint)| (*program, *tracepoint));
         let began = Instant::now();
-        let refused = probe.load_programs(
-            programs.chain(loaded.iter().map(|part| part.names())),
+        let refused = programs::load(
+            &mut probe.ebpf,
+            tails.chain(loaded.iter().map(|part| part.names())),
             iterators::obstacle(&resolved),
             &kernel_btf,
         )?;
@@ -303,60 +305,6 @@ impl Probe {
         program.try_into().map_err(|_| missing(name))
     }
 
-    /// Loads programs, several at a time: most of the start is the kernel's verifier, which lets
-    /// whoever may load them at all wait for nobody. The iterators are loaded if nothing is in their way;
-    /// returned is what is.
-    fn load_programs(
-        &mut self,
-        wanted: impl Iterator<Item = (&'static str, &'static str)>,
-        mut in_the_way: Option<String>,
-        btf: &aya::Btf,
-    ) -> Result<Option<String>, LiveError> {
-        let mut tracepoints: BTreeMap<&str, &str> = wanted.collect();
-        let mut jobs = Vec::new();
-        for (name, program) in self.ebpf.programs_mut() {
-            if let Some(tracepoint) = tracepoints.remove(name) {
-                let program = program.try_into().map_err(|_| missing(name))?;
-                jobs.push(Job::Tracepoint(name, tracepoint, program));
-            } else if in_the_way.is_none()
-                && let Some((_, kind)) = iterators::PROGRAMS.iter().find(|(wanted, _)| *wanted == name)
-            {
-                jobs.push(Job::Iterator(name, kind, program.try_into().map_err(|_| missing(name))?));
-            }
-        }
-        if let Some((name, _)) = tracepoints.first_key_value() {
-            return Err(missing(name));
-        }
-        let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(jobs.len());
-        let jobs = std::sync::Mutex::new(jobs);
-        let refusal = std::sync::Mutex::new(&mut in_the_way);
-        let next = || jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop();
-        let work = || -> Result<(), LiveError> {
-            while let Some(job) = next() {
-                match job {
-                    Job::Tracepoint(name, tracepoint, program) => {
-                        program.load(tracepoint, btf).map_err(|e| refused(name, &e))?;
-                    }
-                    Job::Iterator(name, kind, program) => {
-                        if let Err(error) = program.load(kind, btf) {
-                            let mut refusal =
-                                refusal.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                            **refusal = Some(refused(name, &error).to_string());
-                        }
-                    }
-                }
-            }
-            Ok(())
-        };
-        std::thread::scope(|scope| {
-            let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
-            others.into_iter().fold(work(), |result, other| {
-                result.and(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            })
-        })?;
-        Ok(in_the_way)
-    }
-
     fn set_collector(&mut self, table: &'static str, slot: u8, name: &str) -> Result<(), LiveError> {
         let fd = self
             .program(name)?
@@ -422,12 +370,6 @@ impl Probe {
         let map = self.ebpf.map_mut(name).ok_or_else(|| missing(name))?;
         Array::try_from(map).map_err(|e| map_error(name, e))
     }
-}
-
-/// A program to load: its name, what it is for, and itself.
-enum Job<'a> {
-    Tracepoint(&'a str, &'a str, &'a mut BtfTracePoint),
-    Iterator(&'a str, &'a str, &'a mut Iter),
 }
 
 /// The row with every string of its exit read at the enter, too, as far as there is room for it.

@@ -32,6 +32,7 @@ mod opening;
 mod parts;
 pub mod priority;
 mod probe_log;
+mod programs;
 mod pump;
 pub mod push;
 mod queue;
