@@ -103,7 +103,7 @@ const MASKS: &[Mask] = &[
         row: "kernel",
         state: "MISSING",
         says: "Live capture needs Linux 5.11 or newer.",
-        refuses: Some("Linux 5.4.0-150-generic"),
+        refuses: Some("this kernel is 5.4.0-150-generic"),
     },
     Mask {
         file: BTF,
