@@ -1,7 +1,8 @@
 //! [`EventFilter`]: a filter over events, with the memory that it works in.
 //!
 //! Most filters ask for a process by its name. Where every event that can match must have one of a
-//! few names, that is tested before anything else, without the evaluator; so is whether the call failed.
+//! few names, that is tested before anything else, without the evaluator; so is whether the call failed,
+//! and the number of the fd.
 
 use crate::catalogue::{FieldCatalogue, field};
 use crate::fields;
@@ -14,6 +15,8 @@ pub struct EventFilter {
     filter: Filter,
     scratch: Scratch,
     names: Option<NameTest>,
+    /// Numbers of fds of which each matching event has one.
+    fds: Option<Box<[i64]>>,
     /// Whether only failed calls match.
     failed_only: bool,
 }
@@ -27,14 +30,18 @@ impl EventFilter {
         let options = Options { library: library.clone() };
         let filter = Filter::compile(text, &FieldCatalogue, &options)?;
         let names = filter.requirements().iter().find_map(NameTest::of);
+        let fds = filter.requirements().iter().find_map(fds_asked_for);
         let failed_only = filter.requirements().iter().any(asks_for_failures);
-        Ok(EventFilter { filter, scratch: Scratch::default(), names, failed_only })
+        Ok(EventFilter { filter, scratch: Scratch::default(), names, fds, failed_only })
     }
 
     /// Does the event satisfy it?
     #[inline]
     pub fn matches(&mut self, event: &EventView<'_>) -> bool {
         if self.names.as_ref().is_some_and(|names| !names.passes(event)) {
+            return false;
+        }
+        if self.fds.as_ref().is_some_and(|fds| !fds.contains(&event.applied.fd_num)) {
             return false;
         }
         if self.failed_only && !fields::has_failed(event) {
@@ -83,6 +90,22 @@ impl NameTest {
     }
 }
 
+/// With more numbers of fds the evaluator's look-up is faster.
+const MAX_FDS: usize = 8;
+
+fn fds_asked_for(requirement: &Requirement) -> Option<Box<[i64]>> {
+    let is_number = field(requirement.field.id).is_some_and(|field| field.name == "fd.num");
+    if !is_number || requirement.negated || requirement.op != Op::In || requirement.constants.len() > MAX_FDS
+    {
+        return None;
+    }
+    let numbers = requirement.constants.iter().map(|constant| match constant {
+        Constant::Num(number) => i64::try_from(*number).ok(),
+        _ => None,
+    });
+    numbers.collect()
+}
+
 fn asks_for_failures(requirement: &Requirement) -> bool {
     let is_failed = field(requirement.field.id).is_some_and(|field| field.name == "evt.failed");
     let wants = requirement.op == Op::In && requirement.constants == [Constant::Bool(true)];
@@ -113,6 +136,18 @@ mod tests {
         check("proc.name contains curl", None);
         check("toupper(proc.name)=CURL", None);
         check("proc.pname=curl", None);
+    }
+
+    #[test]
+    fn fds_are_tested_first_where_every_match_has_one() {
+        let fds = |text: &str| EventFilter::compile(text, &Library::new()).unwrap().fds.map(Vec::from);
+        assert_eq!(fds("fd.num=1 and evt.is_io=true"), Some(vec![1]));
+        assert_eq!(fds("fd.num in (0, 2)"), Some(vec![0, 2]));
+        for text in
+            ["fd.num!=1", "fd.num>1", "not fd.num=1", "fd.num=1 or evt.type=read", "proc.fdopencount=1"]
+        {
+            assert_eq!(fds(text), None, "{text}");
+        }
     }
 
     #[test]

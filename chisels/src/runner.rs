@@ -8,6 +8,7 @@ use crate::api::{Chisel, End, Input, Settings, Tick};
 use crate::args::ArgValues;
 use crate::control::{Control, Interval};
 use crate::error::ChiselError;
+use capture_common::EventCode;
 use capture_engine::{EventFilter, EventView, Machine};
 use std::sync::atomic::Ordering;
 
@@ -91,6 +92,22 @@ impl Runner {
         with_out(&mut self.control, out, |control| self.chisel.start(input, control))
     }
 
+    /// Whether it has no use for an event of a type that passed the command line's filter: its own
+    /// filter lets none of that type through, and no interval waits for the time.
+    #[inline]
+    pub fn passes_over(&self, code: EventCode) -> bool {
+        let types = self.control.filter.as_ref().map(|filter| filter.filter().event_types());
+        self.control.interval == Interval::None
+            && !self.control.ended
+            && types.is_some_and(|types| !types.contains(code.0))
+    }
+
+    /// Notes the time of an event that it passes over.
+    #[inline]
+    pub fn pass_over(&mut self, ts_ns: u64) {
+        self.see(ts_ns);
+    }
+
     /// Takes the next event of the input, and whether it passed the command line's filter.
     #[inline]
     pub fn event(
@@ -99,10 +116,7 @@ impl Runner {
         matched: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), ChiselError> {
-        let ts_ns = event.raw.ts_ns;
-        self.clock.last_ts_ns = ts_ns;
-        self.control.first_ts_ns = *self.clock.first_ts_ns.get_or_insert(ts_ns);
-        self.control.last_ts_ns = ts_ns;
+        self.see(event.raw.ts_ns);
         if self.control.interval != Interval::None {
             self.intervals(event, out)?;
         }
@@ -111,6 +125,13 @@ impl Runner {
             return Ok(());
         }
         with_out(&mut self.control, out, |control| self.chisel.on_event(event, control))
+    }
+
+    #[inline]
+    fn see(&mut self, ts_ns: u64) {
+        self.clock.last_ts_ns = ts_ns;
+        self.control.first_ts_ns = *self.clock.first_ts_ns.get_or_insert(ts_ns);
+        self.control.last_ts_ns = ts_ns;
     }
 
     /// The input is over.
@@ -167,4 +188,24 @@ fn with_out<R>(control: &mut Control, out: &mut Vec<u8>, call: impl FnOnce(&mut 
     let result = call(control);
     std::mem::swap(&mut control.out, out);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use capture_common::event_table::code;
+
+    #[test]
+    fn types_that_its_own_filter_refuses_are_passed_over() {
+        let passes_over = |name: &str, code: EventCode| {
+            let settings = Settings::default();
+            let chisel = settings.registry.create(name).unwrap();
+            Runner::new(chisel, &settings, &mut Vec::new()).unwrap().passes_over(code)
+        };
+        assert!(passes_over("stdout", code::SYSCALL_CLOSE_X));
+        assert!(!passes_over("stdout", code::SYSCALL_READ_X));
+        // One has no filter, the other wants to know of each second.
+        assert!(!passes_over("lsof", code::SYSCALL_CLOSE_X));
+        assert!(!passes_over("iobytes", code::SYSCALL_CLOSE_X));
+    }
 }

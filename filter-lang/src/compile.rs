@@ -368,7 +368,9 @@ impl Compiler<'_> {
             Cost::Stored => 5,
             Cost::Rendered => 40,
         };
-        if node.arity == Arity::One { base } else { base * 2 }
+        // Several values are put into a list first.
+        const LIST: u32 = 15;
+        if node.arity == Arity::One { base } else { base + base.max(LIST) }
     }
 
     /// Gives slots to what is used more than once.

@@ -1,6 +1,7 @@
 //! Socket addresses and tuples: from their stored bytes, and as names.
 
 use super::fd::{Endpoint, SocketInfo};
+use crate::render::number::hex_lower;
 use crate::services::PortNames;
 use capture_common::snapshot::L4Proto;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -148,7 +149,12 @@ fn ends_name(sock: &SocketInfo, ports: PortNames) -> String {
 /// Name of a unix socket that has spoken: `SOURCE->DEST path`, kernel addresses in hex without
 /// 0x. The blank is there even where the path is empty.
 pub fn unix_name(source: u64, dest: u64, path: &[u8]) -> Vec<u8> {
-    let mut name = format!("{source:x}->{dest:x} ").into_bytes();
+    const ADDRESSES: usize = 2 * 16 + 3;
+    let mut name = Vec::with_capacity(ADDRESSES + path.len());
+    hex_lower(&mut name, source);
+    name.extend_from_slice(b"->");
+    hex_lower(&mut name, dest);
+    name.push(b' ');
     name.extend_from_slice(path);
     name
 }

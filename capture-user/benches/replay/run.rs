@@ -17,7 +17,10 @@ pub(crate) struct Call {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     pub(crate) wall_s: f64,
+    /// Of all threads, in the program and in the kernel.
     pub(crate) cpu_s: f64,
+    /// In the program alone.
+    pub(crate) user_s: f64,
     /// Highest resident memory in kB.
     pub(crate) peak_kb: u64,
 }
@@ -47,6 +50,7 @@ impl Call {
         let seconds = |t: libc::timeval| t.tv_sec as f64 + t.tv_usec as f64 / 1e6;
         Ok(Usage {
             wall_s,
+            user_s: seconds(rusage.ru_utime),
             cpu_s: seconds(rusage.ru_utime) + seconds(rusage.ru_stime),
             peak_kb: rusage.ru_maxrss as u64,
         })

@@ -392,6 +392,13 @@ impl Session {
         }
     }
 
+    /// Whether all events go to chisels and nowhere else. They are asked at each event whether they want
+    /// it, since their own filters may change at any.
+    fn only_chisels_see(&self) -> bool {
+        let only = self.chisels.is_some() && self.consumers.len() == 1;
+        only && self.filter.is_none() && self.plan.suppress.is_empty()
+    }
+
     /// Passes on the events of the feed's batch up to a time.
     fn events(&mut self, feed: &mut Feed, until_ns: u64) -> Result<ControlFlow<()>, CliError> {
         let Feed { batch, at, engine, .. } = feed;
@@ -411,6 +418,7 @@ impl Session {
         let cannot_pass = |raw: &RawEvent<'_>| {
             raw.is_state_only() || types.as_ref().is_some_and(|types| !types.contains(raw.code.0))
         };
+        let asks_chisels = self.only_chisels_see();
         let mut last = None;
         let mut flow = ControlFlow::Continue(());
         while *at < batch.len() {
@@ -428,6 +436,16 @@ impl Session {
             if matched_only && cannot_pass(&raw) {
                 engine.follow(&raw);
                 *at += 1;
+                continue;
+            }
+            if asks_chisels && self.consumers[0].passes_over(&raw) {
+                engine.follow(&raw);
+                last = Some(*at);
+                *at += 1;
+                if !raw.is_state_only() && self.limiter.count_is_reached() {
+                    flow = ControlFlow::Break(());
+                    break;
+                }
                 continue;
             }
             let view = engine.see(raw);

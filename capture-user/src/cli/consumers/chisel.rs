@@ -8,6 +8,7 @@ use super::{Consumer, Event};
 use crate::cli::chisel_plan::ChiselPlan;
 use crate::cli::error::CliError;
 use crate::cli::plan::LinePlan;
+use capture_common::RawEvent;
 use capture_engine::render::Zone;
 use capture_engine::{EventFilter, EventView, Machine};
 use capture_file::WriteStats;
@@ -83,6 +84,15 @@ impl Consumer for ChiselConsumer {
         let result = self.each(|runner, out| runner.start(input, out));
         self.out.flush()?;
         result
+    }
+
+    fn passes_over(&mut self, raw: &RawEvent<'_>) -> bool {
+        // Of records without a thread some are kept from chisels altogether.
+        let passes_over = raw.tid >= 0 && self.runners.iter().all(|runner| runner.passes_over(raw.code));
+        if passes_over {
+            self.runners.iter_mut().for_each(|runner| runner.pass_over(raw.ts_ns));
+        }
+        passes_over
     }
 
     fn event(&mut self, event: &Event<'_>) -> Result<(), CliError> {

@@ -12,7 +12,7 @@ pub use lines::LineConsumer;
 pub use summary::SummaryConsumer;
 
 use super::error::CliError;
-use capture_common::{Batch, Snapshot};
+use capture_common::{Batch, RawEvent, Snapshot};
 use capture_engine::{EventFilter, EventView, Machine};
 use capture_file::WriteStats;
 use chisels::Input;
@@ -47,6 +47,12 @@ pub trait Consumer {
     /// Whether it does nothing with events that did not pass the filter, so that it need not be
     /// given them.
     fn takes_matched_only(&self) -> bool {
+        false
+    }
+
+    /// Whether it has no use for an event that passed the filter, which it knows by the event's type; it
+    /// has noted its time then. The event is applied only, and nobody needs to look at it.
+    fn passes_over(&mut self, _raw: &RawEvent<'_>) -> bool {
         false
     }
 
