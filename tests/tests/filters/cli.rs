@@ -134,13 +134,15 @@ fn explanations_name_each_event_type_once_and_nothing_runs() {
         ]
     );
     assert_eq!(
-        lines[8..],
+        lines[8..11],
         [
             "    evt.dir = '<', by the event's type but for younger types  [cost 1]",
             "    once per state of the fd  [cost 8]",
             "      fd.name startswith '/etc'  [cost 42]",
         ]
     );
+    assert_eq!(lines.len(), 12, "{lines:#?}");
+    assert!(lines[11].starts_with("in the kernel (live): of "), "{lines:#?}");
 }
 
 #[test]
