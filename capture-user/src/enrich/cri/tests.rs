@@ -14,8 +14,9 @@ use std::time::Instant;
 
 const ID: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de487c3601e";
 const SANDBOX: &str = "10f159d314038f48d4a602055f366be31b34b6b0bee2b8c05cc8ae548557f58b";
-/// What the whole test may take: answers are bounded, and few are under way.
-const GROWTH_MAX_KIB: u64 = 512 << 10;
+/// What this process may take meanwhile: the servers, and the tests that run beside this one, included. What
+/// a capture takes among such engines is measured in the suite `live_hostile`.
+const GROWTH_MAX_KIB: u64 = 1 << 20;
 
 /// Name of a bad engine, and how it answers what is asked beside the version.
 type Bad = (&'static str, fn() -> Reply);
