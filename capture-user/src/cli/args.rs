@@ -355,9 +355,10 @@ pub struct RawArgs {
     #[arg(long, help_heading = LIVE)]
     pub strict: bool,
 
-    /// Leave nothing out in the kernel: the filter is evaluated outside of it alone
+    /// Leave out in the kernel what cannot pass the filter (events of programs that keep starting others
+    /// can be missing)
     #[arg(long, help_heading = LIVE)]
-    pub no_kernel_filter: bool,
+    pub kernel_filter: bool,
 
     /// Print the version
     #[arg(long, action = ArgAction::Version)]
