@@ -6,18 +6,16 @@
 //!
 //! Invariant: nothing here makes a class hold that was found before the thread's last change.
 
-#![allow(unsafe_code, reason = "live/: memory shared with the probe")]
-
 use super::error::LiveError;
 use super::load::{map_error, missing};
+use super::mapping::Mapping;
 use aya::maps::{HashMap, Map, MapData};
 use capture_common::abi::{CHANGING, CLASS_MASK, KEYS_MAX, ThreadSlot, filter_word};
 use capture_engine::kernel_filter::Needs;
 use std::collections::HashSet;
 use std::mem::offset_of;
-use std::os::fd::{AsFd, AsRawFd};
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
 
 const KEYS: &str = "KEYS";
 /// `TASK_COMM_LEN`.
@@ -35,50 +33,10 @@ pub struct Class<'a> {
     pub key: Option<(&'a [u8], u32)>,
 }
 
-/// Memory of a map.
-#[derive(Debug)]
-struct Shared {
-    // The mapping holds the map, and so does this.
-    _map: MapData,
-    base: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: plain shared memory, used by atomic operations only.
-unsafe impl Send for Shared {}
-
-impl Shared {
-    fn map(map: Map, name: &'static str, len: usize) -> Result<Shared, LiveError> {
-        let Map::Array(map) = map else { return Err(missing(name)) };
-        let access = libc::PROT_READ | libc::PROT_WRITE;
-        let fd = map.fd().as_fd().as_raw_fd();
-        // SAFETY: a new mapping at an address that the kernel chooses.
-        let at = unsafe { libc::mmap(std::ptr::null_mut(), len, access, libc::MAP_SHARED, fd, 0) };
-        match NonNull::new(at.cast()).filter(|_| at != libc::MAP_FAILED) {
-            Some(base) => Ok(Shared { _map: map, base, len }),
-            None => Err(LiveError::last_os("mapping the probe's classes of threads")),
-        }
-    }
-
-    fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset + 8 <= self.len && offset.is_multiple_of(8), "{offset} of {}", self.len);
-        // SAFETY: an aligned word inside the mapping, which lives as long as `self`; everybody uses it
-        // atomically.
-        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset).cast()) }
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `map`; words do not outlive `self`.
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
-    }
-}
-
 /// The classes of threads.
 pub struct Classes {
-    threads: Shared,
-    words: Shared,
+    threads: Mapping,
+    words: Mapping,
     keys: HashMap<MapData, Key, u64>,
     known_keys: HashSet<Key>,
     needs: Needs,
@@ -102,9 +60,13 @@ impl Classes {
         let page = 4096;
         let words_len = (filter_word::COUNT as usize * 8).next_multiple_of(page);
         let threads_len = (places as usize * ThreadSlot::LEN_BYTES).next_multiple_of(page);
+        let mapping = |map: Map, name, len| match map {
+            Map::Array(map) => Mapping::new(map.fd().as_fd(), len, "mapping the probe's classes of threads"),
+            _ => Err(missing(name)),
+        };
         Ok(Classes {
-            threads: Shared::map(threads, "array THREADS", threads_len)?,
-            words: Shared::map(words, "array FILTER_WORDS", words_len)?,
+            threads: mapping(threads, "array THREADS", threads_len)?,
+            words: mapping(words, "array FILTER_WORDS", words_len)?,
             keys: HashMap::try_from(keys).map_err(|_| missing("hash map KEYS"))?,
             known_keys: HashSet::new(),
             needs,

@@ -7,9 +7,11 @@ use super::{
     error::LiveError,
     load::{Probe, ProbeOptions},
     loss::{LaneLedger, Loss, LossCause},
+    mapping::Mapping,
     merge::{self, Lane, Merge},
+    object::lane_bytes,
     probe_log::ProbeLog,
-    ring::{LaneMemory, LaneReader},
+    ring::LaneReader,
     sleep::Pace,
     stale::{Stale, StaleLane, StaleQueue},
 };
@@ -125,7 +127,7 @@ struct Source {
 pub struct Collector {
     sources: Vec<Source>,
     // Behind the readers: they point into it.
-    _memory: LaneMemory,
+    _memory: Mapping,
     probe: Probe,
     log: Option<ProbeLog>,
     merge: Merge,
@@ -158,11 +160,9 @@ impl Collector {
     /// What is missing or what the kernel refused.
     pub fn open(options: &LiveOptions) -> Result<Self, LiveError> {
         let mut probe = Probe::load(&options.probe)?;
-        let memory = LaneMemory::map(
-            probe.lanes_fd()?,
-            probe.cpus.ringed.len() * abi::LANES_PER_CPU,
-            probe.ring_bytes,
-        )?;
+        let lanes = probe.cpus.ringed.len() * abi::LANES_PER_CPU;
+        let len = lanes * lane_bytes(probe.ring_bytes) as usize;
+        let memory = Mapping::new(probe.lanes_fd()?, len, "mapping the probe's rings")?;
         let readers = LaneReader::all(&memory, probe.ring_bytes, &probe.cpus.ringed);
         let source = |reader| Source { reader, ledger: LaneLedger::default(), written: 0, open: 0 };
         let log = if options.probe.log { Some(ProbeLog::open(&mut probe)?) } else { None };

@@ -25,6 +25,7 @@ mod forward;
 pub mod iterators;
 mod load;
 mod loss;
+mod mapping;
 mod merge;
 mod object;
 mod offsets;

@@ -1,11 +1,10 @@
 //! Reads the lanes: the memory that the probe's programs write records into. The only place that
 //! touches that memory; everything it hands out is a view of published records.
 
-use super::{error::LiveError, merge::LaneLook, object::lane_bytes};
+use super::{error::LiveError, mapping::Mapping, merge::LaneLook, object::lane_bytes};
 use capture_common::abi::{self, LaneHead, LaneTail, LostEntry, LostHead, RecordHeader};
 use std::{
     mem::offset_of,
-    os::fd::{AsRawFd, BorrowedFd},
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -14,48 +13,6 @@ use std::{
 const GIVE_BACK_BYTES: u64 = 256 << 10;
 /// Looks at a lane that has just begun a record, before it counts as held up.
 const BUSY_LOOKS: u32 = 200;
-
-/// All lanes, mapped.
-#[derive(Debug)]
-pub(crate) struct LaneMemory {
-    base: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: plain shared memory; access goes through `LaneReader`s, which are created once each.
-#[expect(unsafe_code, reason = "owns a mapping that any thread may use")]
-unsafe impl Send for LaneMemory {}
-
-impl LaneMemory {
-    /// Maps `count` lanes of the ring map.
-    #[expect(unsafe_code, reason = "mmap of a BPF map")]
-    pub(crate) fn map(fd: BorrowedFd<'_>, count: usize, ring_bytes: u64) -> Result<Self, LiveError> {
-        let len = count * lane_bytes(ring_bytes) as usize;
-        // SAFETY: a new mapping at an address the kernel chooses.
-        let at = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                len,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED,
-                fd.as_raw_fd(),
-                0,
-            )
-        };
-        match NonNull::new(at.cast()).filter(|_| at != libc::MAP_FAILED) {
-            Some(base) => Ok(Self { base, len }),
-            None => Err(LiveError::last_os("mapping the probe's rings")),
-        }
-    }
-}
-
-impl Drop for LaneMemory {
-    #[expect(unsafe_code, reason = "munmap")]
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `map`; readers do not outlive it (see `Lanes`).
-        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
-    }
-}
 
 /// The counters of a lane head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -104,17 +61,17 @@ pub(crate) struct LaneReader {
     lost_overflown: u64,
 }
 
-// SAFETY: as `LaneMemory`.
+// SAFETY: as `Mapping`; there is one reader of each lane.
 #[expect(unsafe_code, reason = "points into a mapping that any thread may use")]
 unsafe impl Send for LaneReader {}
 
 impl LaneReader {
     /// The readers of all lanes in `memory`, by slot and level.
     #[expect(unsafe_code, reason = "pointers into the mapping")]
-    pub(crate) fn all(memory: &LaneMemory, ring_bytes: u64, cpus: &[u32]) -> Vec<Self> {
+    pub(crate) fn all(memory: &Mapping, ring_bytes: u64, cpus: &[u32]) -> Vec<Self> {
         let lane = |i: usize| Self {
             // SAFETY: lane `i` lies inside the mapping, which has `cpus * LANES_PER_CPU` lanes.
-            base: unsafe { memory.base.add(i * lane_bytes(ring_bytes) as usize) },
+            base: unsafe { memory.base().add(i * lane_bytes(ring_bytes) as usize) },
             mask: ring_bytes - 1,
             cpu: cpus[i / abi::LANES_PER_CPU],
             level: (i % abi::LANES_PER_CPU) as u32,
