@@ -72,16 +72,11 @@ impl NameTest {
     const MAX_NAMES: usize = 4;
 
     fn of(requirement: &Requirement) -> Option<NameTest> {
-        let is_name = field(requirement.field.id)?.name == "proc.name";
-        let few = requirement.constants.len() <= Self::MAX_NAMES;
-        if !is_name || !few || requirement.op != Op::In || requirement.negated {
-            return None;
-        }
-        let names = requirement.constants.iter().map(|constant| match constant {
+        let names = constants_of(requirement, "proc.name", Self::MAX_NAMES, |constant| match constant {
             Constant::Text(text) => Some(text[..].into()),
             _ => None,
         });
-        Some(NameTest { names: names.collect::<Option<_>>()? })
+        Some(NameTest { names: names? })
     }
 
     #[inline]
@@ -94,22 +89,34 @@ impl NameTest {
 const MAX_FDS: usize = 8;
 
 fn fds_asked_for(requirement: &Requirement) -> Option<Box<[i64]>> {
-    let is_number = field(requirement.field.id).is_some_and(|field| field.name == "fd.num");
-    if !is_number || requirement.negated || requirement.op != Op::In || requirement.constants.len() > MAX_FDS
-    {
-        return None;
-    }
-    let numbers = requirement.constants.iter().map(|constant| match constant {
+    constants_of(requirement, "fd.num", MAX_FDS, |constant| match constant {
         Constant::Num(number) => i64::try_from(*number).ok(),
         _ => None,
-    });
-    numbers.collect()
+    })
 }
 
 fn asks_for_failures(requirement: &Requirement) -> bool {
-    let is_failed = field(requirement.field.id).is_some_and(|field| field.name == "evt.failed");
-    let wants = requirement.op == Op::In && requirement.constants == [Constant::Bool(true)];
-    is_failed && wants && !requirement.negated
+    let wanted = constants_of(requirement, "evt.failed", 1, |constant| match constant {
+        Constant::Bool(failed) => Some(*failed),
+        _ => None,
+    });
+    wanted.is_some_and(|wanted| *wanted == [true])
+}
+
+/// The constants of a requirement that the field of this name has one of them; `None` where it asks for
+/// something else, or for more than `max`.
+fn constants_of<T>(
+    requirement: &Requirement,
+    name: &str,
+    max: usize,
+    value: impl Fn(&Constant) -> Option<T>,
+) -> Option<Box<[T]>> {
+    let is_field = field(requirement.field.id).is_some_and(|field| field.name == name);
+    let is_list = requirement.op == Op::In && !requirement.negated && requirement.constants.len() <= max;
+    if !is_field || !is_list {
+        return None;
+    }
+    requirement.constants.iter().map(value).collect()
 }
 
 #[cfg(test)]
