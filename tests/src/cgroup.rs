@@ -33,6 +33,25 @@ impl Cgroup {
         Cgroup::of(format!("{:08x}{number:04x}{:052x}", std::process::id(), 0))
     }
 
+    /// The group of a container with this id, made; where none can be made here, `test` is skipped.
+    pub fn made(id: &str, test: &str) -> Option<Cgroup> {
+        let group = HIERARCHIES.iter().map(|hierarchy| Path::new(hierarchy).join(id));
+        let path = group.into_iter().find(|path| {
+            // That of a run that was ended in the middle, if there was one.
+            let _ = std::fs::remove_dir(path);
+            std::fs::create_dir(path).is_ok() && path.join("cgroup.procs").exists()
+        });
+        if path.is_none() {
+            crate::skip(test, "no control group can be made here");
+        }
+        Some(Cgroup { path: path?, id: id.to_owned() })
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.path
+    }
+
     /// The id that events have.
     pub fn short_id(&self) -> &str {
         &self.id[..12]

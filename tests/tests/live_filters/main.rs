@@ -6,11 +6,15 @@
 
 mod recording;
 
+use capture_tests::cgroup::Cgroup;
 use capture_tests::live::{self, Capture, Summary};
 use recording::{CAPTURE, Workload, left_out};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+
+/// Id of a container that no engine has.
+const CONTAINER: &str = "4f2a7c1be9d04f2a7c1be9d04f2a7c1be9d04f2a7c1be9d04f2a7c1be9d0abcd";
 
 /// What a filter may stand for.
 struct Case {
@@ -146,7 +150,7 @@ fn every_record_is_written_or_counted_as_left_out() {
 fn a_process_that_is_moved_into_a_container_is_recorded_from_there_on() {
     let name = "a_process_that_is_moved_into_a_container_is_recorded_from_there_on";
     let Some((_dir, workload)) = ready(name) else { return };
-    let Some(cgroup) = recording::Cgroup::make(name) else { return };
+    let Some(cgroup) = Cgroup::made(CONTAINER, name) else { return };
     let _turn = live::turn();
     let filter = format!("container.id={}", cgroup.short_id());
     let folder = cgroup.folder();
