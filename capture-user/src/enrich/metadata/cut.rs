@@ -55,7 +55,7 @@ impl Cut {
         let mut len = 0;
         let mut kept = Vec::new();
         for (i, one) in mounts.iter().enumerate() {
-            len += one.source.len() + one.destination.len() + one.mode.len() + one.propagation.len();
+            len += mount_len(one);
             if i == ITEMS_MAX || len > LIST_MAX {
                 self.count += (mounts.len() - i) as u32;
                 break;
@@ -165,8 +165,13 @@ fn word_cost(word: &str) -> usize {
     ITEM_BYTES + word.len()
 }
 
+/// Length of a mount's texts.
+fn mount_len(mount: &Mount) -> usize {
+    mount.source.len() + mount.destination.len() + mount.mode.len() + mount.propagation.len()
+}
+
 fn mount_cost(mount: &Mount) -> usize {
-    4 * ITEM_BYTES + mount.source.len() + mount.destination.len() + mount.mode.len() + mount.propagation.len()
+    4 * ITEM_BYTES + mount_len(mount)
 }
 
 fn labels_cost(labels: &BTreeMap<String, String>) -> usize {
