@@ -60,7 +60,7 @@ fn parse(args: &[String]) -> Result<Options> {
             "--capture" => options.capture = Some(args.next().context(USAGE)?.into()),
             "--only-calls" => options.loads = false,
             "--only-loads" => options.calls = false,
-            "--start" => options.start = true,
+            "--start" => (options.start, options.calls, options.loads) = (true, false, false),
             "--write" => options.write = true,
             "--help" | "-h" => bail!(USAGE),
             other => options.rest.push(other.to_owned()),
@@ -72,7 +72,7 @@ fn parse(args: &[String]) -> Result<Options> {
 /// Entry point; `calls` runs the benchmark of single calls with further arguments.
 pub(crate) fn run(args: &[String], calls: impl FnOnce(&[String]) -> Result<()>) -> Result<()> {
     let options = parse(args)?;
-    if options.calls && !options.start {
+    if options.calls {
         calls(&options.rest)?;
     }
     if !options.loads && !options.start {
@@ -91,18 +91,17 @@ pub(crate) fn run(args: &[String], calls: impl FnOnce(&[String]) -> Result<()>) 
     };
     let dir = std::env::temp_dir().join(format!("capture-bench-{}", std::process::id()));
     std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
-    if options.start {
-        let result = start::run(&capture, options.rounds, &dir);
-        // What is left in a folder for temporary files is no failure.
-        let _ = std::fs::remove_dir_all(&dir);
-        return result;
-    }
-    let rows = Loads::start(&dir).and_then(|loads| measure(&loads, &options, &capture, &dir));
+    let table = if options.start {
+        start::run(&capture, options.rounds, &dir)
+    } else {
+        let rows = Loads::start(&dir).and_then(|loads| measure(&loads, &options, &capture, &dir));
+        rows.map(|rows| report::table(&rows))
+    };
     // What is left in a folder for temporary files is no failure.
     let _ = std::fs::remove_dir_all(&dir);
-    let table = report::table(&rows?);
+    let table = table?;
     println!("{table}");
-    if options.write { report::keep(&table) } else { Ok(()) }
+    if options.write && options.loads { report::keep(&table) } else { Ok(()) }
 }
 
 fn measure(loads: &Loads, options: &Options, capture: &Path, dir: &Path) -> Result<Vec<Row>> {

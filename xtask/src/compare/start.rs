@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 /// What one start told: each step, in ms, the first event last.
 type Told = Vec<(String, f64)>;
 
-/// Starts capture some times and prints the medians.
-pub(super) fn run(capture: &Path, rounds: usize, dir: &Path) -> Result<()> {
+/// Starts capture some times; the table of the medians.
+pub(super) fn run(capture: &Path, rounds: usize, dir: &Path) -> Result<String> {
     let file = dir.join("start.scap");
     let mut all = Vec::new();
     let mut state = String::new();
@@ -25,8 +25,7 @@ pub(super) fn run(capture: &Path, rounds: usize, dir: &Path) -> Result<()> {
         all.push(told);
         state = said.lines().find(|line| line.starts_with("start state:")).unwrap_or_default().to_owned();
     }
-    println!("{}", table(&all, &state)?);
-    Ok(())
+    table(&all, &state)
 }
 
 /// The lines about the start in what `capture -v` says at its end.
