@@ -1,29 +1,26 @@
 //! Carries out a [`Plan`]: brings events from the source through state and filter to the
 //! consumers, and ends in order on Ctrl-C, limits and errors.
 
+mod live;
+
 use super::consumers::{ChiselConsumer, Consumer, Event, FileConsumer, LineConsumer, SummaryConsumer};
 use super::error::CliError;
 use super::feed::{Feed, Source};
 use super::kernel_filter;
 use super::limiter::Limiter;
-use super::plan::{Input as PlannedInput, LivePlan, Plan};
+use super::plan::{Input as PlannedInput, Plan};
 use super::progress::Progress;
 use super::report::ReplayStats;
 use super::signals::StopFlag;
 use super::stages::Stages;
 use super::{Outcome, proclist, report, same_file};
-use crate::enrich::{Enrichment, Sources};
-use crate::live::command::{CommandEnd, Running};
-use crate::live::containers::ContainerOptions;
-use crate::live::priority;
 use crate::live::push::Push;
-use crate::live::source::{LiveSource, LiveStats};
+use crate::live::source::LiveStats;
 use capture_common::{Batch, Next, RawEvent, Snapshot};
 use capture_engine::kernel_filter::KernelFilter;
 use capture_engine::{Applied, Engine, EventFilter, EventView, Options};
 use chisels::Input;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// Runs the whole plan.
@@ -156,61 +153,6 @@ impl Session {
         result
     }
 
-    fn run_live(&mut self, live: &LivePlan) -> Result<(), CliError> {
-        priority::raise(priority::CONSUMER);
-        let wanted_snaplen = self.chisels.as_ref().and_then(|chisels| chisels.wanted_snaplen);
-        let mut options = live.source_options(wanted_snaplen, self.push.take());
-        let containers = live.containers.as_ref().map(|plan| (Sources::find(&plan.sources), plan.wait));
-        let attached = LiveSource::attach(&options.live)?;
-        // Before any thread starts: each has the rights of the one that starts it.
-        if let Some(user) = &live.user {
-            if let Some((sources, _)) = &containers {
-                sources.connect_ahead();
-            }
-            user.become_it()?;
-        }
-        if let Some((sources, wait)) = containers {
-            let directory = Enrichment::start(sources).map_err(|error| CliError::Io {
-                what: "starting the threads that ask for containers".into(),
-                error,
-            })?;
-            options.containers = Some(ContainerOptions { directory: Arc::new(directory), wait });
-        }
-        let source = attached.start(&options)?;
-        priority::raise(priority::CONSUMER);
-        let feed = Feed::new("live", Source::Live(Box::new(source)), self.engine_options());
-        let mut feed = Feed { stages: Stages::of(&self.plan), ..feed };
-        let result = self.pass_on(&mut feed);
-        report::say(&feed.stages.report(&feed.name));
-        let result = result.and(self.end_input(&feed.engine));
-        // The capture ends in order whatever happened: what was lost is told after a failure, too.
-        if let Source::Live(live) = feed.source {
-            let (stats, command, closed) = live.close();
-            self.live = Some(stats);
-            result?;
-            closed?;
-            if let Some(command) = command {
-                self.end_command(command)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes over how the watched command ended. A limit (`-n`, `-M`) ends the capture alone; the
-    /// command is then waited for like any that was started in the foreground.
-    fn end_command(&mut self, command: Running) -> Result<(), CliError> {
-        let end = command.wait(&self.stop.shared());
-        self.command_code = end.shell_code();
-        match end {
-            CommandEnd::NotStarted(error) => Err(error.into()),
-            CommandEnd::Ended(_) => Ok(()),
-            CommandEnd::Runs => {
-                report::command_runs();
-                Ok(())
-            }
-        }
-    }
-
     /// Creates the file to write, once: when the first source has delivered something, so that a
     /// refusal leaves nothing and an input that is no capture costs no older file of that name.
     fn open_writer(&mut self) -> Result<(), CliError> {
@@ -257,23 +199,6 @@ impl Session {
                 _ => {}
             }
         }
-    }
-
-    /// Tells the probe what threads are, by the state after the last batch, or after the start.
-    fn classify(&mut self, feed: &mut Feed, all: bool) -> Result<(), CliError> {
-        let (Some(kernel), Some(filter)) = (&self.kernel_filter, &mut self.filter) else { return Ok(()) };
-        let Feed { source: Source::Live(live), engine, batch, .. } = feed else { return Ok(()) };
-        kernel_filter::classify(live, kernel, filter, engine, (!all).then_some(batch))
-    }
-
-    /// Everything is ready for the events of the command that is watched, if one is.
-    fn begin_command(&self, feed: &mut Feed) -> Result<(), CliError> {
-        if let Source::Live(live) = &mut feed.source
-            && live.begin_command(self.stop.shared())?
-        {
-            self.stop.leave();
-        }
-        Ok(())
     }
 
     /// Passes several files on in the order of their events' times, each through a state of its
