@@ -355,8 +355,7 @@ pub struct RawArgs {
     #[arg(long, help_heading = LIVE)]
     pub strict: bool,
 
-    /// Leave out in the kernel what cannot pass the filter (events of programs that keep starting others
-    /// can be missing)
+    /// Leave out in the kernel what cannot pass the filter
     #[arg(long, help_heading = LIVE)]
     pub kernel_filter: bool,
 
