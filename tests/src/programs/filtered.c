@@ -18,7 +18,6 @@
 #include <time.h>
 #include <unistd.h>
 
-
 static void fail(const char *what) {
   perror(what);
   _exit(1);
@@ -111,6 +110,10 @@ static void family(int fd) {
     pid_t below = fork();
     if (below == 0) {
       close(go[1]);
+      /* A file of its own: the program above works in the other one at the same time. */
+      fd = open_file("below.txt");
+      /* New in every run. */
+      if (unlink("below.txt") != 0) fail("below.txt");
       work(fd, 3);
       if (write(done[1], "x", 1) != 1) fail("done");
       /* Until the program above has been replaced: its end of the pipe is closed by that. */
