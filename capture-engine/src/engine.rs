@@ -178,7 +178,7 @@ impl Engine {
             last_ts_ns: 0,
             first_ts_ns: None,
             shown_ts_ns: 0,
-            na: Text::from(&b"<NA>"[..]),
+            na: Text::from(crate::state::NOT_KNOWN),
             scratch: Vec::new(),
             applied: Applied::NOTHING,
         }

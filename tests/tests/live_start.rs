@@ -1,9 +1,10 @@
 //! The start state by BPF iterators against that by /proc: equal field by field for a set of quiet
 //! processes that hold everything, in strange places; and both on a machine with thousands of threads and
-//! fds, with the time that each took (printed, never asserted).
+//! fds, with the time that each took (printed, never asserted). And whoever changes while the state is read is known all the same.
 
 use capture_common::snapshot::{FdKind, FdRecord, FdType, ThreadRecord};
-use capture_tests::live;
+use capture_tests::events::each_event_of;
+use capture_tests::live::{self, Capture, Summary};
 use capture_user::live::LiveError;
 use capture_user::live::iterators::Iterators;
 use capture_user::live::snapshot::{self, Roots, Taken};
@@ -12,6 +13,8 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
+
+const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
 
 /// A process that is killed with the guard.
 struct Held(Child);
@@ -238,4 +241,67 @@ fn thousands_of_threads_and_fds() {
     let (a, b) = (parts(&iterated, is_ours), parts(&proc, is_ours));
     assert_eq!((a.0.len(), a.1.len() >= 20_000), (2000 + pids.len() - 1, true), "{} fds", a.1.len());
     compare(&a, &b);
+}
+
+/// What processes do without a pause, with a name that only they have.
+const RESTLESS: [(&str, &str); 3] = [
+    // The shell handles SIGCHLD.
+    ("restless-forks", "while :; do echo x; /bin/true; done"),
+    ("restless-pipes", "while :; do echo x | /bin/true; done"),
+    ("restless-moves", "while :; do cd /tmp; echo x; cd /; /bin/true; done"),
+];
+
+#[test]
+fn processes_that_never_rest_have_their_names_from_the_first_event_on() {
+    let name = "processes_that_never_rest_have_their_names_from_the_first_event_on";
+    if !live::can_record(name) || !live::has_host_ids(name) {
+        return;
+    }
+    let _turn = live::turn();
+    let folder = tempfile::tempdir().expect("a folder");
+    let running: Vec<Held> = RESTLESS
+        .iter()
+        .map(|(name, script)| {
+            let program = folder.path().join(name);
+            std::os::unix::fs::symlink("/bin/sh", &program).expect("a name for the shell");
+            Held(
+                Command::new(program)
+                    .args(["-c", script])
+                    .stdout(Stdio::null())
+                    .current_dir("/")
+                    .spawn()
+                    .expect("starts"),
+            )
+        })
+        .collect();
+    let file = folder.path().join("restless.scap");
+    let ended = Capture::to_file(CAPTURE, &file, &["-M", "2"]).wait();
+    assert!(ended.status.success(), "{}", ended.stderr);
+    assert_eq!(Summary::parse(&ended.stderr).lost, 0, "{}", ended.stderr);
+    let mut events = [0_u64; RESTLESS.len()];
+    let mut without = BTreeMap::new();
+    each_event_of(&file, |view| {
+        let thread = view.thread();
+        let pid = thread.map_or(view.raw.tid, |thread| thread.pid);
+        let Some(at) = running.iter().position(|held| i64::from(held.0.id()) == pid) else { return };
+        events[at] += 1;
+        let is_known = thread.is_some_and(|thread| {
+            &thread.comm[..] == RESTLESS[at].0.as_bytes()
+                && thread.uid == 0
+                && thread.exe.ends_with(RESTLESS[at].0.as_bytes())
+        });
+        if !is_known {
+            *without.entry(RESTLESS[at].0).or_insert(0_u64) += 1;
+        }
+    });
+    println!("events: {events:?}");
+    assert!(events.iter().all(|count| *count > 1000), "{events:?}");
+    assert!(without.is_empty(), "of {events:?} events, without name, user or program: {without:?}");
+    // The same as lines, while it happens.
+    for (name, _) in RESTLESS {
+        let filter = format!("proc.name={name} and evt.type=write");
+        let out = Command::new(CAPTURE).args(["-M", "1", "-p", "%evt.type", &filter]).output().expect("runs");
+        let lines = String::from_utf8_lossy(&out.stdout).lines().count();
+        assert!(lines > 100, "{filter}: {lines} lines\n{}", String::from_utf8_lossy(&out.stderr));
+    }
 }

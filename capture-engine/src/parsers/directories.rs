@@ -2,7 +2,7 @@
 
 use super::{Ctx, Row};
 use crate::state::cgroups::container_id;
-use crate::state::{Text, paths};
+use crate::state::{NOT_KNOWN, Text, paths};
 use capture_common::event_table::code;
 
 pub(super) const ROWS: &[Row] = &[
@@ -17,7 +17,7 @@ fn change_to_param(ctx: &mut Ctx<'_>) {
         return;
     }
     let raw = *ctx.raw;
-    if let Some(path) = raw.text(1).filter(|p| !p.is_empty() && *p != b"<NA>") {
+    if let Some(path) = raw.text(1).filter(|p| !p.is_empty() && *p != NOT_KNOWN) {
         change_to(ctx, path);
     }
 }

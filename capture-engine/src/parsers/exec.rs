@@ -5,7 +5,7 @@ use super::{Ctx, Row, reparent};
 use crate::state::cgroups::container_id;
 use crate::state::fd::O_CLOEXEC;
 use crate::state::thread::{ExeFile, thread_flags as flag};
-use crate::state::{Text, empty_text, share_text};
+use crate::state::{NOT_KNOWN, Text, empty_text, share_text};
 use capture_common::RawEvent;
 use capture_common::event_table::code;
 
@@ -192,14 +192,14 @@ fn leave_threads_behind(ctx: &mut Ctx<'_>, pid: i64) {
 /// The path of the program: the kernel's own word where the event has it, else what the enter
 /// asked for.
 fn exepath(ctx: &mut Ctx<'_>, raw: &RawEvent<'_>, exe: &[u8], newer: bool) -> Text {
-    let known = |path: Option<&[u8]>| path.filter(|p| !p.is_empty() && *p != b"<NA>").map(<[u8]>::to_vec);
+    let known = |path: Option<&[u8]>| path.filter(|p| !p.is_empty() && *p != NOT_KNOWN).map(<[u8]>::to_vec);
     let execve = raw.code == code::SYSCALL_EXECVE_19_X;
     if let Some(path) = newer.then(|| known(raw.text(TRUSTED_EXEPATH))).flatten() {
         return Text::from(path);
     }
     if let Some((nums, bytes)) = ctx.entered().map(|e| (e.nums, e.bytes.clone())) {
         let [dirfd, flags, ..] = nums;
-        if bytes == b"<NA>" {
+        if bytes == NOT_KNOWN {
             return Text::from(bytes);
         }
         if bytes.is_empty() && dirfd >= 0 && flags & AT_EMPTY_PATH != 0 {

@@ -1,10 +1,10 @@
 //! Files: the open forms.
 
 use super::{Ctx, Row, cgroup_moves};
-use crate::state::Text;
 use crate::state::fd::{FdInfo, O_DIRECTORY};
 use crate::state::paths;
 use crate::state::thread::Entered;
+use crate::state::{NOT_KNOWN, Text};
 use capture_common::event_table::code;
 use capture_common::snapshot::FdType;
 
@@ -93,7 +93,7 @@ fn opened(ctx: &mut Ctx<'_>, layout: &Layout, fd: i64, entered: Option<&Entered>
 }
 
 fn is_path(name: &[u8]) -> bool {
-    !name.is_empty() && name != b"(NULL)" && name != b"<NA>"
+    !name.is_empty() && name != b"(NULL)" && name != NOT_KNOWN
 }
 
 /// A path as the thread sees it: joined to its cwd, or to the name of `dirfd`.

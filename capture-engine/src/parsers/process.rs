@@ -174,7 +174,7 @@ fn child_side(ctx: &mut Ctx<'_>, cloned: &Cloned<'_>) {
 /// Makes the creator known if it was not: the child is its image.
 fn introduce_caller(ctx: &mut Ctx<'_>, cloned: &Cloned<'_>) {
     let tid = ctx.raw.tid;
-    if tid < 0 || ctx.machine.thread(tid).is_some_and(|t| !t.is_fake) {
+    if tid < 0 || ctx.machine.thread(tid).is_some_and(Thread::is_known) {
         return;
     }
     let mut caller = match ctx.machine.thread(tid) {

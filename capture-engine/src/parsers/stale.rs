@@ -7,7 +7,7 @@ use super::{Ctx, Row, reparent};
 use crate::state::fd_table::FdTable;
 use crate::state::machine::Machine;
 use crate::state::thread::{Thread, thread_flags as flag};
-use crate::state::{Text, empty_text};
+use crate::state::{NOT_KNOWN, Text, empty_text};
 use capture_common::event_table::code;
 
 pub(super) const ROWS: &[Row] = &[(code::ASYNCEVENT_E, note)];
@@ -87,7 +87,7 @@ pub(crate) fn forget(machine: &mut Machine, pids: Option<&[i64]>) {
         Some(pids) if pids.iter().all(is_single) => pids.to_vec(),
         _ => machine.threads.iter().filter(|t| is_meant(t)).map(|t| t.tid).collect(),
     };
-    let na = Text::from(&b"<NA>"[..]);
+    let na = Text::from(NOT_KNOWN);
     for tid in tids {
         // Whose child it is may have changed, too.
         reparent::set_parent(machine, tid, -1);

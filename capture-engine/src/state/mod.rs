@@ -28,6 +28,9 @@ use std::sync::Arc;
 /// kept exactly as it came: cleaning for display is the printer's work.
 pub type Text = Arc<[u8]>;
 
+/// What stands where a text is unknown.
+pub(crate) const NOT_KNOWN: &[u8] = b"<NA>";
+
 /// An empty [`Text`]. Cheap: one process-wide value is shared.
 pub fn empty_text() -> Text {
     static EMPTY: std::sync::LazyLock<Text> = std::sync::LazyLock::new(|| Arc::from(&b""[..]));

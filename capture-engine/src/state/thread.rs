@@ -5,7 +5,7 @@
 //! the one whose tid is the pid; go through [`Machine::main_thread`](super::machine::Machine).
 
 use super::fd_table::FdTable;
-use super::{Text, empty_text};
+use super::{NOT_KNOWN, Text, empty_text};
 use capture_common::EventCode;
 
 /// Stored flag bits of a thread: `clone_flags` of the event table, and the engine's own.
@@ -255,6 +255,12 @@ impl Thread {
             last_event_ts_ns: 0,
             children: Vec::new(),
         }
+    }
+
+    /// Whether more than its numbers is known: it was not invented, and neither the snapshot nor a loss left
+    /// open who it is.
+    pub fn is_known(&self) -> bool {
+        !self.is_fake && &self.comm[..] != NOT_KNOWN
     }
 
     /// What it takes, roughly, in bytes: all of it, or only its share of text that others have, too.

@@ -36,35 +36,40 @@ impl Opening {
         self.processes.entry(pid).or_default().spoil(ts_ns);
     }
 
-    /// The processes of which more than single fds changed.
+    /// The processes of which the stream does not tell all that the snapshot leaves open.
     pub(crate) fn spoilt(&self) -> impl Iterator<Item = u32> {
-        self.processes.iter().filter(|(_, watched)| watched.spoilt_ns != 0).map(|(pid, _)| *pid)
+        let is_open = |watched: &Watched| watched.all.is_any() || watched.fds.is_any();
+        self.processes.iter().filter(move |(_, watched)| is_open(watched)).map(|(pid, _)| *pid)
     }
 
     /// Takes out of the snapshot what is younger than the first events.
+    ///
+    /// A thread that changed its name or user meanwhile keeps those of the reading, which are those of the
+    /// moments to come: having none would be worse, and the change itself is in the stream.
     pub(crate) fn cut(&self, snapped: &mut Snapped) {
-        let spoilt = |snapped: &Snapped, pid: i64| {
+        let watched = |snapped: &Snapped, pid: i64| {
             let watched = u32::try_from(pid).ok().and_then(|pid| self.processes.get(&pid))?;
-            let read = snapped.read_at(pid);
-            let is_spoilt = watched.first_spoilt_ns != 0 && watched.first_spoilt_ns <= read.process_ns;
-            Some((watched, read, is_spoilt))
+            Some((watched, snapped.read_at(pid)))
         };
         let mut tables = std::mem::take(&mut snapped.snapshot.fds);
         for (pid, fds) in &mut tables {
-            match spoilt(snapped, *pid) {
-                None => {}
-                Some((_, _, true)) => fds.clear(),
-                Some((watched, read, false)) => fds.retain(|fd| {
-                    let read_ns = if is_socket(&fd.kind) { read.sockets_ns } else { read.fds_ns };
-                    !watched.touched.iter().any(|(n, first_ns, _)| *n == fd.fd && *first_ns <= read_ns)
-                }),
+            let Some((watched, read)) = watched(snapped, *pid) else { continue };
+            if watched.all.by(read.process_ns) || watched.fds.by(read.fds_ns) {
+                fds.clear();
             }
+            fds.retain(|fd| {
+                let read_ns = if is_socket(&fd.kind) { read.sockets_ns } else { read.fds_ns };
+                !watched.touched.iter().any(|(n, times)| *n == fd.fd && times.by(read_ns))
+            });
         }
         snapped.snapshot.fds = tables;
         let mut threads = std::mem::take(&mut snapped.snapshot.threads);
         for thread in &mut threads {
-            if let Some((_, _, true)) = spoilt(snapped, thread.pid) {
+            let Some((watched, read)) = watched(snapped, thread.pid) else { continue };
+            if watched.all.by(read.process_ns) {
                 forget(thread);
+            } else if watched.cwd.by(read.process_ns) {
+                thread.cwd.clear();
             }
         }
         snapped.snapshot.threads = threads;
@@ -81,6 +86,7 @@ fn forget(thread: &mut ThreadRecord) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::changes::Effect;
     use super::super::snapshot::ReadAt;
     use super::*;
     use capture_common::snapshot::{FdKind, FdRecord, FdType};
@@ -88,23 +94,39 @@ mod tests {
     #[test]
     fn what_is_younger_than_the_events_is_taken_out() {
         let fd = |fd| FdRecord { fd, ino: 0, kind: FdKind::Other { ty: FdType::Pipe, name: b"p".to_vec() } };
-        let thread = |pid| ThreadRecord { tid: pid, pid, comm: b"a".to_vec(), ..ThreadRecord::default() };
+        let thread = |pid| ThreadRecord {
+            tid: pid,
+            pid,
+            comm: b"a".to_vec(),
+            cwd: b"/".to_vec(),
+            ..ThreadRecord::default()
+        };
         let mut snapped = Snapped { ended_ns: 900, ..Snapped::default() };
-        snapped.snapshot.threads = vec![thread(1), thread(2), thread(3)];
-        snapped.snapshot.fds = vec![(1, vec![fd(3), fd(4), fd(5)]), (2, vec![fd(3)]), (3, vec![fd(3)])];
+        snapped.snapshot.threads = (1..=4).map(thread).collect();
+        snapped.snapshot.fds =
+            vec![(1, vec![fd(3), fd(4), fd(5)]), (2, vec![fd(3)]), (3, vec![fd(3)]), (4, vec![fd(3)])];
         let read = ReadAt { process_ns: 500, fds_ns: 500, sockets_ns: 500 };
-        snapped.read = [(1, read), (2, read), (3, read)].into();
+        snapped.read = (1..=4).map(|pid| (pid, read)).collect();
         let mut opening = Opening::default();
-        let touched = vec![(3, 400, 600), (4, 501, 501)];
-        opening.processes.insert(1, Watched { touched, ..Watched::default() });
+        let mut touching = Watched::default();
+        for (fd, ts_ns) in [(3, 400), (3, 600), (4, 501)] {
+            touching.change(&Effect::Touched([Some(fd), None]), ts_ns);
+        }
+        opening.processes.insert(1, touching);
         opening.spoil(2, 499);
         opening.spoil(3, 501);
+        let mut moving = Watched::default();
+        [Effect::Cwd, Effect::Task, Effect::Fds].iter().for_each(|effect| moving.change(effect, 400));
+        opening.processes.insert(4, moving);
         opening.cut(&mut snapped);
         let left: Vec<Vec<i64>> =
             snapped.snapshot.fds.iter().map(|(_, fds)| fds.iter().map(|fd| fd.fd).collect()).collect();
-        assert_eq!(left, [vec![4, 5], vec![], vec![3]]);
-        let names: Vec<&[u8]> = snapped.snapshot.threads.iter().map(|t| &t.comm[..]).collect();
-        assert_eq!(names, [&b"a"[..], b"<NA>", b"a"]);
-        assert_eq!(opening.spoilt().count(), 2);
+        assert_eq!(left, [vec![4, 5], vec![], vec![3], vec![]]);
+        let names: Vec<(&[u8], &[u8])> =
+            snapped.snapshot.threads.iter().map(|t| (&t.comm[..], &t.cwd[..])).collect();
+        assert_eq!(names, [(&b"a"[..], &b"/"[..]), (b"<NA>", b""), (b"a", b"/"), (b"a", b"")]);
+        let mut spoilt: Vec<u32> = opening.spoilt().collect();
+        spoilt.sort_unstable();
+        assert_eq!(spoilt, [2, 3, 4]);
     }
 }

@@ -8,7 +8,8 @@
 //! A reading takes time, and the stream goes on meanwhile. It holds at its place in the stream only if
 //! nothing about the process changed between its begin and that place, as far as the records (which
 //! are all drained by then) and the losses tell. [`Rereads`] watches them: fds that were touched are left
-//! out, since the stream itself tells of them; where more changed, the reading is done again, later.
+//! out, since the stream itself tells of them; where more changed, the reading is done again, later. A
+//! process that goes on changing its fds gets its names from the first reading all the same.
 
 use super::changes::{Changes, Watched};
 use super::decode::Decoder;
@@ -26,6 +27,9 @@ const TOGETHER_MAX: usize = 128;
 const WAITING_MAX: usize = 65_536;
 /// Wait before the first repetition; it doubles up to the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(5);
+/// Readings that a change of the threads spoils; a further one counts in spite of it: what the thread then
+/// has wrong is told by its next change, and it makes many.
+const SPOILT_MAX: u32 = 8;
 /// Longest wait before a repetition.
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
@@ -34,6 +38,8 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 struct Waiting {
     not_before: Instant,
     tries: u32,
+    /// Its threads were placed, and its fds are still open.
+    has_threads: bool,
     /// Given to the reader, or read and not yet placed.
     watched: Option<Watched>,
 }
@@ -117,8 +123,9 @@ impl Rereads {
             self.all = true;
             return;
         }
-        let fresh = || Waiting { not_before: Instant::now(), tries: 0, watched: None };
+        let fresh = || Waiting { not_before: Instant::now(), tries: 0, has_threads: false, watched: None };
         let waiting = self.waiting.entry(pid).or_insert_with(fresh);
+        waiting.has_threads = false;
         if let Some(watched) = &mut waiting.watched {
             watched.spoil(until_ns);
         }
@@ -210,18 +217,26 @@ impl Rereads {
         // It ended meanwhile.
         let Some(waiting) = self.waiting.get_mut(&pid) else { return };
         let watched = waiting.watched.take().unwrap_or_default();
-        if watched.spoilt_ns >= began_ns {
+        let is_task_spoilt =
+            (watched.task.since(began_ns) || watched.cwd.since(began_ns)) && waiting.tries < SPOILT_MAX;
+        let are_threads_spoilt = watched.all.since(began_ns) || is_task_spoilt;
+        let are_fds_spoilt = are_threads_spoilt || watched.fds.since(began_ns);
+        let has_threads = waiting.has_threads;
+        if are_fds_spoilt {
             let wait = RETRY_FIRST.saturating_mul(1 << waiting.tries.min(16)).min(RETRY_MAX);
             waiting.tries += 1;
             waiting.not_before = Instant::now() + wait;
+            waiting.has_threads |= !are_threads_spoilt;
+        } else {
+            self.waiting.remove(&pid);
+        }
+        if are_threads_spoilt || has_threads && are_fds_spoilt {
             return;
         }
-        self.waiting.remove(&pid);
         let Some(mut process) = process else { return };
-        process.threads.retain(|thread| !watched.ended.contains(&thread.tid));
-        let is_touched =
-            |fd: i64| watched.touched.iter().any(|(n, _, last_ns)| *n == fd && *last_ns >= began_ns);
-        process.fds.retain(|fd| !is_touched(fd.fd));
+        process.threads.retain(|thread| !has_threads && !watched.ended.contains(&thread.tid));
+        let is_touched = |fd: i64| watched.touched.iter().any(|(n, times)| *n == fd && times.since(began_ns));
+        process.fds.retain(|fd| !are_fds_spoilt && !is_touched(fd.fd));
         decoder.reread(&process, place_ns, batch);
         self.placed += 1;
     }
