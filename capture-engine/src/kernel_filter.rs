@@ -266,7 +266,8 @@ impl KernelFilter {
     /// The class of a thread; `None` where too little is known of it.
     pub fn class_of(&self, filter: &mut EventFilter, machine: &Machine, tid: i64) -> Option<u8> {
         // What was told of a thread while records about it are missing holds for nobody.
-        let is_known = |thread: &&Thread| !thread.is_fake && !machine.distrust.is_active();
+        let is_known =
+            |thread: &&Thread| thread.is_known() && thread.uid != u32::MAX && !machine.distrust.is_active();
         let thread = machine.thread(tid).filter(is_known)?;
         if self.needs.ancestors && !has_known_ancestors(machine, thread) {
             return None;
@@ -285,7 +286,7 @@ impl KernelFilter {
     /// What decides a thread's class, where that is its name and its user alone: threads with equal keys
     /// are of one class for ever.
     pub fn key_of<'m>(&self, machine: &'m Machine, tid: i64) -> Option<(&'m [u8], u32)> {
-        let thread = machine.thread(tid).filter(|thread| self.needs.keys_only && !thread.is_fake)?;
+        let thread = machine.thread(tid).filter(|thread| self.needs.keys_only && thread.is_known())?;
         (thread.uid != u32::MAX).then_some((&thread.comm, thread.uid))
     }
 }
@@ -299,7 +300,7 @@ fn is_about_thread(field_ref: &FieldRef) -> bool {
 fn has_known_ancestors(machine: &Machine, thread: &Thread) -> bool {
     let mut last = thread;
     for above in machine.ancestors(thread) {
-        if above.is_fake {
+        if !above.is_known() {
             return false;
         }
         last = above;

@@ -10,6 +10,7 @@ use crate::live::classes::Class;
 use crate::live::push::{self, Push};
 use crate::live::source::LiveSource;
 use capture_common::Batch;
+use capture_common::event_table::code;
 use capture_engine::format::{self, TimeForm};
 use capture_engine::kernel_filter::{KernelFilter, NotPushed, Shown};
 use capture_engine::{Engine, EventFilter};
@@ -70,7 +71,12 @@ pub(crate) fn classify(
         Some(Class { class, key: kernel.key_of(machine, tid) })
     };
     match batch {
-        Some(batch) => classes.enter(batch.iter().map(|event| event.tid), until_ns, class_of)?,
+        Some(batch) => {
+            // What a reading tells of a thread, the probe has noted no change for.
+            let reread = batch.iter().filter(|event| event.code == code::ITER_TASK_E);
+            reread.for_each(|event| classes.forget(event.tid));
+            classes.enter(batch.iter().map(|event| event.tid), until_ns, class_of)?;
+        }
         None => classes.learn(machine.threads.iter().filter_map(|thread| class_of(thread.tid)))?,
     }
     Ok(())

@@ -124,6 +124,15 @@ impl Classes {
         self.know(key, class)
     }
 
+    /// Takes a thread's class back.
+    pub fn forget(&mut self, tid: i64) {
+        let place = tid as u64 as u32 & (self.places - 1);
+        let word = |field: usize| self.threads.word(place as usize * ThreadSlot::LEN_BYTES + field);
+        if word(offset_of!(ThreadSlot, owner)).load(Ordering::SeqCst) == tid as u64 {
+            word(offset_of!(ThreadSlot, verdict)).store(0, Ordering::SeqCst);
+        }
+    }
+
     /// Enters the classes of names and users that threads have now.
     ///
     /// # Errors
