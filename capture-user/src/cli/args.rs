@@ -355,9 +355,9 @@ pub struct RawArgs {
     #[arg(long, help_heading = LIVE)]
     pub strict: bool,
 
-    /// Leave out in the kernel what cannot pass the filter
+    /// Leave nothing out in the kernel: the filter is evaluated outside of it alone
     #[arg(long, help_heading = LIVE)]
-    pub kernel_filter: bool,
+    pub no_kernel_filter: bool,
 
     /// Print the version
     #[arg(long, action = ArgAction::Version)]

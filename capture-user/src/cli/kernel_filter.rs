@@ -38,13 +38,13 @@ pub(crate) fn explain(filter: &EventFilter, plan: &Plan) -> String {
     let mut out = String::new();
     let (kernel, push) = match push::push(filter.filter(), shown(&plan.lines)) {
         Ok(pushed) => pushed,
-        Err(reason) => return format!("in the kernel (--kernel-filter): nothing is left out: {reason}\n"),
+        Err(reason) => return format!("in the kernel (live): nothing is left out: {reason}\n"),
     };
     let left_out = push.left_out();
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
-        "in the kernel (--kernel-filter): of {} calls {} are left out and {} in part; those that change state are kept",
+        "in the kernel (live): of {} calls {} are left out and {} in part; those that change state are kept",
         left_out.calls, left_out.whole, left_out.partly
     );
     let fields: Vec<&str> = kernel.thread_fields().into_iter().collect();

@@ -310,7 +310,7 @@ fn live_plan(args: &RawArgs, stop: &StopFlag) -> Result<LivePlan, CliError> {
         containers: container_plan(args)?,
         watch: watch_plan(args, stop)?,
         user: args.user.as_deref().map(User::find).transpose()?,
-        kernel_filter: args.kernel_filter,
+        kernel_filter: !args.no_kernel_filter,
     })
 }
 
@@ -440,7 +440,7 @@ fn refuse_live_options(args: &RawArgs) -> Result<(), CliError> {
         (args.pid.is_some(), "--pid"),
         (args.whole_tree, "--whole-tree"),
         (args.user.is_some(), "--user"),
-        (args.kernel_filter, "--kernel-filter"),
+        (args.no_kernel_filter, "--no-kernel-filter"),
     ];
     match given.into_iter().find(|(given, _)| *given) {
         Some((_, option)) => {

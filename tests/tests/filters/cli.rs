@@ -142,7 +142,7 @@ fn explanations_name_each_event_type_once_and_nothing_runs() {
         ]
     );
     assert_eq!(lines.len(), 12, "{lines:#?}");
-    assert!(lines[11].starts_with("in the kernel (--kernel-filter): of "), "{lines:#?}");
+    assert!(lines[11].starts_with("in the kernel (live): of "), "{lines:#?}");
 }
 
 #[test]

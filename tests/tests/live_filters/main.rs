@@ -113,7 +113,7 @@ fn lines_are_the_same_with_and_without_the_kernels_part() {
     let Some((_dir, workload)) = ready(name) else { return };
     let _turn = live::turn();
     const FILTER: &str = "proc.name=worker and evt.type in (read, write)";
-    let [with, without] = [&["--kernel-filter"][..], &[]].map(|options| workload.lines(FILTER, options));
+    let [with, without] = [&[][..], &["--no-kernel-filter"]].map(|options| workload.lines(FILTER, options));
     assert!(left_out(&with.1) > 0, "{}", with.1);
     assert_eq!(left_out(&without.1), 0, "{}", without.1);
     // Two workers: twelve reads and twelve writes that succeed, as many that fail, and what opens a file.
@@ -131,7 +131,7 @@ fn every_record_is_written_or_counted_as_left_out() {
     for filter in [None, Some("evt.type=openat"), Some("proc.name=worker"), Some("evt.failed=true")] {
         let file = dir.path().join("counted.scap");
         let mut command = Command::new(CAPTURE);
-        command.args(["-v", "--kernel-filter", "-w"]).arg(&file).args(filter).arg("--").arg("sh").arg("-c");
+        command.args(["-v", "-w"]).arg(&file).args(filter).arg("--").arg("sh").arg("-c");
         command.arg("echo | exec \"$0\" \"$1\"").args([workload.program(), workload.folder()]);
         let out = command.output().expect("capture runs");
         let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -174,15 +174,12 @@ fn what_the_kernel_does_is_explained() {
         String::from_utf8_lossy(&out.stdout).into_owned()
     };
     let text = explain("proc.name=nginx and evt.type=read");
-    assert!(
-        text.contains("in the kernel (--kernel-filter): of ") && text.contains("by thread:   proc.name"),
-        "{text}"
-    );
+    assert!(text.contains("in the kernel (live): of ") && text.contains("by thread:   proc.name"), "{text}");
     let text = explain("evt.num>3");
     assert!(text.contains("nothing is left out: evt.num depends on every event"), "{text}");
     // In a replay there is no kernel to ask.
-    let out = Command::new(CAPTURE).args(["-r", "x", "--kernel-filter"]).output().expect("capture runs");
-    assert!(String::from_utf8_lossy(&out.stderr).contains("--kernel-filter is for live captures"));
+    let out = Command::new(CAPTURE).args(["-r", "x", "--no-kernel-filter"]).output().expect("capture runs");
+    assert!(String::from_utf8_lossy(&out.stderr).contains("--no-kernel-filter is for live captures"));
 }
 
 #[test]
@@ -193,7 +190,7 @@ fn a_time_limit_ends_a_capture_whose_filter_lets_nothing_pass() {
     }
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("limit.scap");
-    let capture = Capture::to_file(CAPTURE, &file, &["--kernel-filter", "-M", "1", "evt.type=keyctl"]);
+    let capture = Capture::to_file(CAPTURE, &file, &["-M", "1", "evt.type=keyctl"]);
     let ended = capture.wait();
     assert!(ended.status.success(), "{ended:?}");
     assert!(fs::metadata(Path::new(&file)).is_ok_and(|meta| meta.len() > 0));

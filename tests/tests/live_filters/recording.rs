@@ -62,7 +62,7 @@ impl Workload {
         let child = self.start(args);
         let pid = child.id();
         let filter = filter.map(|filter| with_pid(filter, pid));
-        let words: Vec<&str> = ["-v", "--kernel-filter"].into_iter().chain(filter.as_deref()).collect();
+        let words: Vec<&str> = ["-v"].into_iter().chain(filter.as_deref()).collect();
         let capture = Capture::to_file(CAPTURE, &file, &words);
         let roles = run(child);
         let ended = capture.end(libc::SIGINT);
