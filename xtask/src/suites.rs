@@ -1,7 +1,7 @@
 //! `cargo xtask test`: all suites, and at the end what a reader looks for: totals, skips, and failures with
 //! what they printed.
 //!
-//! The suites named `live_*` share the machine with whatever else runs on it. One of their tests that fails is
+//! The suites named `live_*`, and modules named `live`, share the machine with whatever else runs on it. One of their tests that fails is
 //! run once more by itself; if it passes then, the run goes on, and the test is listed as unstable.
 
 use crate::shell::cargo;
@@ -71,7 +71,8 @@ impl Totals {
         }
     }
 
-    fn print(&self, unstable: &[Failure]) {
+    /// The failures last: whoever looks at the end of a log finds them.
+    fn print(&self, unstable: &[Failure], skipped: &str) {
         eprintln!(
             "\ntests: {} programs, {} passed, {} failed, {} ignored",
             self.programs,
@@ -84,6 +85,10 @@ impl Totals {
                 "unstable: {} {}: failed, and passed when run once more",
                 failure.program.name, failure.test
             );
+        }
+        eprintln!("\nskipped tests: {}", skipped.lines().count());
+        for line in skipped.lines() {
+            eprintln!("  {line}");
         }
         for failure in &self.failures {
             eprintln!("\nFAILED: {} {}", failure.program.name, failure.test);
@@ -142,7 +147,8 @@ fn watched(command: &mut Command) -> Result<(bool, Totals)> {
 fn passes_alone(failure: &Failure) -> Result<bool> {
     let folder = crate::repo_root().join("tests");
     let mut command = Command::new(crate::repo_root().join(&failure.program.path));
-    command.args(["--exact", &failure.test]).current_dir(&folder).env("CARGO_MANIFEST_DIR", &folder);
+    command.args(["--exact", &failure.test]).current_dir(&folder);
+    command.env("CARGO_MANIFEST_DIR", &folder).env("RUST_BACKTRACE", "0");
     eprintln!("\nonce more: {} {}", failure.program.name, failure.test);
     Ok(watched(&mut command)?.0)
 }
@@ -154,13 +160,16 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     std::fs::write(&log, "")?;
     let mut command = cargo(&["test", "--workspace", "--no-fail-fast", "--profile", "checked"]);
-    let (mut success, mut totals) = watched(command.args(args).env("CAPTURE_SKIP_LOG", &log))?;
+    let (mut success, mut totals) =
+        watched(command.args(args).env("CAPTURE_SKIP_LOG", &log).env("RUST_BACKTRACE", "0"))?;
     let skipped = std::fs::read_to_string(&log)?;
     let found = !totals.failures.is_empty();
     let mut unstable = Vec::new();
     let mut lasting = Vec::new();
     for failure in std::mem::take(&mut totals.failures) {
-        let is_live = failure.program.name.starts_with("live_") || failure.program.name.ends_with("_live");
+        let program = &failure.program.name;
+        let is_live =
+            program.starts_with("live_") || program.ends_with("_live") || failure.test.starts_with("live::");
         if is_live && passes_alone(&failure)? { unstable.push(failure) } else { lasting.push(failure) }
     }
     totals.passed += unstable.len() as u64;
@@ -169,11 +178,7 @@ pub(crate) fn test(args: &[String]) -> Result<()> {
     if found && totals.failures.is_empty() && totals.started == totals.programs {
         success = true;
     }
-    totals.print(&unstable);
-    eprintln!("\nskipped tests: {}", skipped.lines().count());
-    for line in skipped.lines() {
-        eprintln!("  {line}");
-    }
+    totals.print(&unstable, &skipped);
     if !success {
         let ended = format!("{} of {} programs came to their end", totals.programs, totals.started);
         bail!("{} tests failed; {ended}", totals.failures.len());
