@@ -21,8 +21,8 @@ const WATCH_S: u64 = 290;
 const WATCH_GRACE: Duration = Duration::from_secs(30);
 /// A watch that lasted so long was none that failed.
 const WATCH_GOOD: Duration = Duration::from_secs(5);
-/// How long a kind that may not be seen, or is not there, is not asked for again.
-const REFUSED_PAUSE: Duration = Duration::from_secs(300);
+/// How long a kind that is not there is not asked for again.
+const ABSENT_PAUSE: Duration = Duration::from_secs(300);
 /// Longest pause that a server may ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// Watches that end at once before a new list is tried instead.
@@ -67,6 +67,8 @@ pub(super) struct Follower {
     was_listed: bool,
     /// The pause after the next watch that fails.
     pause: Pause,
+    /// The pause after the next refusal.
+    refused: Pause,
 }
 
 impl Follower {
@@ -81,6 +83,7 @@ impl Follower {
             is_selecting: true,
             was_listed: false,
             pause: Pause::default(),
+            refused: Pause::of_refused(),
         }
     }
 
@@ -124,7 +127,7 @@ impl Follower {
                     return;
                 }
                 self.shared.is_settled(self.resource.kind);
-                return Pause::about(REFUSED_PAUSE).await;
+                return Pause::about(ABSENT_PAUSE).await;
             }
             FollowError::Status { status: 400, .. } if !self.selector.is_empty() => {
                 self.is_selecting = false;
@@ -133,9 +136,12 @@ impl Follower {
             }
             FollowError::Status { status: 403, .. } => {
                 self.shared.is_reached();
-                self.shared.say(format!("no right to list {name}: what depends on them stays unknown"));
                 self.shared.is_settled(self.resource.kind);
-                return Pause::about(REFUSED_PAUSE).await;
+                // A server that begins anew refuses what it allowed before, until it knows the rights.
+                if !self.was_listed || self.refused.is_long() {
+                    self.shared.say(format!("no right to list {name}: what depends on them stays unknown"));
+                }
+                return self.refused.next(None).await;
             }
             FollowError::Status { status: 401, message, .. } => {
                 self.shared.is_unauthorized(message);
@@ -263,9 +269,12 @@ impl Follower {
                 }
                 Err(FollowError::Status { status: 403, .. }) => {
                     let name = self.resource.name;
-                    self.shared
-                        .say(format!("no right to watch {name}: changes are seen every few minutes only"));
-                    return Pause::about(REFUSED_PAUSE).await;
+                    if self.refused.is_long() {
+                        self.shared.say(format!(
+                            "no right to watch {name}: changes are seen every few minutes only"
+                        ));
+                    }
+                    return self.refused.next(None).await;
                 }
                 // The list says what is wrong.
                 Err(_) => return self.pause.next(None).await,
@@ -281,6 +290,7 @@ impl Follower {
         );
         let answer = self.ask(&query, self.resource.accept[1]).await?;
         self.shared.is_reached();
+        self.refused = Pause::of_refused();
         let mut lines = answer.lines();
         let until = tokio::time::Instant::now() + Duration::from_secs(WATCH_S) + WATCH_GRACE;
         let depends_on_node = self.resource.which != Which::All && self.is_selecting;

@@ -5,22 +5,39 @@ use std::time::Duration;
 
 const FIRST: Duration = Duration::from_millis(250);
 const LAST: Duration = Duration::from_secs(15);
+/// For rights that are missing.
+const FIRST_REFUSED: Duration = Duration::from_secs(1);
+const LAST_REFUSED: Duration = Duration::from_secs(300);
 
 /// The pause after the next failure.
 #[derive(Debug)]
-pub(super) struct Pause(Duration);
+pub(super) struct Pause {
+    next: Duration,
+    last: Duration,
+}
 
 impl Default for Pause {
     fn default() -> Self {
-        Pause(FIRST)
+        Pause { next: FIRST, last: LAST }
     }
 }
 
 impl Pause {
+    /// Those of who was refused: a server that just began does not know yet who has which rights; for a
+    /// while it is asked again soon.
+    pub(super) fn of_refused() -> Pause {
+        Pause { next: FIRST_REFUSED, last: LAST_REFUSED }
+    }
+
+    /// Whether this has gone on for about a minute.
+    pub(super) fn is_long(&self) -> bool {
+        self.next >= Duration::from_secs(60)
+    }
+
     /// Pauses; `asked` is what the server wants at least.
     pub(super) async fn next(&mut self, asked: Option<Duration>) {
-        let span = self.0.max(asked.unwrap_or_default());
-        self.0 = (self.0 * 2).min(LAST);
+        let span = self.next.max(asked.unwrap_or_default());
+        self.next = (self.next * 2).min(self.last);
         Pause::about(span).await;
     }
 

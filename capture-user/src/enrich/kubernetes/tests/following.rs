@@ -294,7 +294,29 @@ fn kinds_that_may_not_be_seen_are_told_once_and_done_without() {
     assert!(said[0].contains("no right to list nodes") && said[2].contains("services"), "{said:?}");
     // An older server has cron jobs elsewhere.
     assert_eq!(server.state().count("/apis/batch/v1beta1/cronjobs?limit"), 1);
-    assert_eq!(server.state().count(SETS), 1);
+    // Asked again, but not in a hurry.
+    assert!(server.state().count(SETS) < 4);
+}
+
+#[test]
+fn a_server_that_refuses_after_its_return_is_asked_again_soon() {
+    const NAMESPACES: &str = "/api/v1/namespaces";
+    let server = real("1.32");
+    let name = shop_pod(&server);
+    let client = Client::of(&options(&server));
+    client.run(&name);
+    client.record(WAIT);
+    until(|| server.state().count(&format!("{NAMESPACES}?watch=1")) == 1);
+    server.state().faults.insert(NAMESPACES.into(), Fault::Status(403));
+    server.disconnect();
+    let asked = server.state().count(NAMESPACES);
+    // The watch, then a list.
+    until(|| server.state().count(NAMESPACES) >= asked + 2);
+    server.state().faults.remove(NAMESPACES);
+    let namespace = json!({"metadata": {"name": "store", "uid": "u", "labels": {"team": "again"}}});
+    server.state().put(NAMESPACES, namespace);
+    client.updated(|r| r["k8s"]["ns"]["labels"]["team"] == "again");
+    assert!(client.said().is_empty(), "{:?}", client.said());
 }
 
 #[test]
