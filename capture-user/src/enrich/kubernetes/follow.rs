@@ -65,6 +65,7 @@ pub(super) struct Follower {
     is_selecting: bool,
     /// The first list was the server's own, which may be an old one; later ones are not.
     was_listed: bool,
+    was_watched: bool,
     /// The pause after the next watch that fails.
     pause: Pause,
     /// The pause after the next refusal.
@@ -82,6 +83,7 @@ impl Follower {
             selector: String::new(),
             is_selecting: true,
             was_listed: false,
+            was_watched: false,
             pause: Pause::default(),
             refused: Pause::of_refused(),
         }
@@ -269,7 +271,7 @@ impl Follower {
                 }
                 Err(FollowError::Status { status: 403, .. }) => {
                     let name = self.resource.name;
-                    if self.refused.is_long() {
+                    if !self.was_watched || self.refused.is_long() {
                         self.shared.say(format!(
                             "no right to watch {name}: changes are seen every few minutes only"
                         ));
@@ -290,7 +292,7 @@ impl Follower {
         );
         let answer = self.ask(&query, self.resource.accept[1]).await?;
         self.shared.is_reached();
-        self.refused = Pause::of_refused();
+        (self.was_watched, self.refused) = (true, Pause::of_refused());
         let mut lines = answer.lines();
         let until = tokio::time::Instant::now() + Duration::from_secs(WATCH_S) + WATCH_GRACE;
         let depends_on_node = self.resource.which != Which::All && self.is_selecting;

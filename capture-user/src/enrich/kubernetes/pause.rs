@@ -23,8 +23,8 @@ impl Default for Pause {
 }
 
 impl Pause {
-    /// Those of who was refused: a server that just began does not know yet who has which rights; for a
-    /// while it is asked again soon.
+    /// For a client that was refused. A server that has just begun does not know yet who has which rights,
+    /// so at first it is asked again soon.
     pub(super) fn of_refused() -> Pause {
         Pause { next: FIRST_REFUSED, last: LAST_REFUSED }
     }
