@@ -2,10 +2,10 @@
 //!
 //! The snapshot is taken while events are recorded already, and stands before all of them. What it says
 //! of an fd that was opened or closed before it was read is the future of the first events: such an fd is
-//! taken out, since the stream itself tells of it. Where more than single fds changed, the process is
-//! unknown at the start and is read again.
+//! taken out, since the stream itself tells of it; so is a working directory. Where anything may have
+//! changed, the process is unknown at the start. What the stream does not tell in full is read again.
 
-use super::changes::{Changes, Watched};
+use super::changes::{Changes, Times, Watched};
 use super::snapshot::{Snapped, is_socket};
 use capture_common::abi::RecordView;
 use capture_common::snapshot::ThreadRecord;
@@ -38,7 +38,9 @@ impl Opening {
 
     /// The processes of which the stream does not tell all that the snapshot leaves open.
     pub(crate) fn spoilt(&self) -> impl Iterator<Item = u32> {
-        let is_open = |watched: &Watched| watched.all.is_any() || watched.fds.is_any();
+        let is_open = |watched: &Watched| {
+            watched.is_untold || [watched.all, watched.fds, watched.cwd].iter().any(Times::is_any)
+        };
         self.processes.iter().filter(move |(_, watched)| is_open(watched)).map(|(pid, _)| *pid)
     }
 
@@ -54,12 +56,11 @@ impl Opening {
         let mut tables = std::mem::take(&mut snapped.snapshot.fds);
         for (pid, fds) in &mut tables {
             let Some((watched, read)) = watched(snapped, *pid) else { continue };
-            if watched.all.by(read.process_ns) || watched.fds.by(read.fds_ns) {
-                fds.clear();
-            }
             fds.retain(|fd| {
                 let read_ns = if is_socket(&fd.kind) { read.sockets_ns } else { read.fds_ns };
-                !watched.touched.iter().any(|(n, times)| *n == fd.fd && times.by(read_ns))
+                let touched = watched.touched.iter().filter(|(n, _)| *n == fd.fd).map(|(_, times)| times);
+                !watched.all.by(read.process_ns)
+                    && ![&watched.fds].into_iter().chain(touched).any(|times| times.by(read_ns))
             });
         }
         snapped.snapshot.fds = tables;
@@ -110,7 +111,7 @@ mod tests {
         let mut opening = Opening::default();
         let mut touching = Watched::default();
         for (fd, ts_ns) in [(3, 400), (3, 600), (4, 501)] {
-            touching.change(&Effect::Touched([Some(fd), None]), ts_ns);
+            touching.change(&Effect::Touched { fds: [Some(fd), None], is_told: true }, ts_ns);
         }
         opening.processes.insert(1, touching);
         opening.spoil(2, 499);
@@ -118,6 +119,15 @@ mod tests {
         let mut moving = Watched::default();
         [Effect::Cwd, Effect::Task, Effect::Fds].iter().for_each(|effect| moving.change(effect, 400));
         opening.processes.insert(4, moving);
+        let mut connecting = Watched::default();
+        connecting.change(&Effect::Touched { fds: [Some(3), None], is_told: false }, 400);
+        opening.processes.insert(5, connecting);
+        let mut moving = Watched::default();
+        moving.change(&Effect::Cwd, 400);
+        opening.processes.insert(6, moving);
+        let mut renaming = Watched::default();
+        renaming.change(&Effect::Task, 400);
+        opening.processes.insert(7, renaming);
         opening.cut(&mut snapped);
         let left: Vec<Vec<i64>> =
             snapped.snapshot.fds.iter().map(|(_, fds)| fds.iter().map(|fd| fd.fd).collect()).collect();
@@ -127,6 +137,6 @@ mod tests {
         assert_eq!(names, [(&b"a"[..], &b"/"[..]), (b"<NA>", b""), (b"a", b"/"), (b"a", b"")]);
         let mut spoilt: Vec<u32> = opening.spoilt().collect();
         spoilt.sort_unstable();
-        assert_eq!(spoilt, [2, 3, 4]);
+        assert_eq!(spoilt, [2, 3, 4, 5, 6]);
     }
 }

@@ -5,11 +5,11 @@
 //! at a time and at most half of the time, so that neither the drain nor the machine waits for it;
 //! losses that follow each other lead to one reading.
 //!
-//! A reading takes time, and the stream goes on meanwhile. It holds at its place in the stream only if
-//! nothing about the process changed between its begin and that place, as far as the records (which
-//! are all drained by then) and the losses tell. [`Rereads`] watches them: fds that were touched are left
-//! out, since the stream itself tells of them; where more changed, the reading is done again, later. A
-//! process that goes on changing its fds gets its names from the first reading all the same.
+//! A reading takes time, and the stream goes on meanwhile. It holds at its place in the stream only as far
+//! as nothing changed between its begin and that place, as far as the records (which are all drained by
+//! then) and the losses tell. [`Rereads`] watches them: fds that were touched are left out, since the stream
+//! itself tells of them; a working directory, or all fds, that changed are left to a further reading, and
+//! so is the whole process where its threads changed or anything may have.
 
 use super::changes::{Changes, Watched};
 use super::decode::Decoder;
@@ -27,9 +27,9 @@ const TOGETHER_MAX: usize = 128;
 const WAITING_MAX: usize = 65_536;
 /// Wait before the first repetition; it doubles up to the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(5);
-/// Readings that a change of the threads spoils; a further one counts in spite of it: what the thread then
-/// has wrong is told by its next change, and it makes many.
-const SPOILT_MAX: u32 = 8;
+/// Readings of a process that goes on changing, about a minute of them; what is not known by then stays
+/// unknown until the stream tells it.
+const TRIES_MAX: u32 = 64;
 /// Longest wait before a repetition.
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
@@ -38,10 +38,17 @@ const RETRY_MAX: Duration = Duration::from_secs(1);
 struct Waiting {
     not_before: Instant,
     tries: u32,
-    /// Its threads were placed, and its fds are still open.
-    has_threads: bool,
+    placed: Placed,
     /// Given to the reader, or read and not yet placed.
     watched: Option<Watched>,
+}
+
+/// What of a process was placed since its state changed unseen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Placed {
+    threads: bool,
+    cwd: bool,
+    fds: bool,
 }
 
 /// The drain thread's side.
@@ -78,6 +85,35 @@ enum Reading {
         asked: Vec<u32>,
         processes: Vec<Reread>,
     },
+}
+
+impl Waiting {
+    /// Takes over a reading: what of it holds and was not placed before, if anything. Otherwise there is a
+    /// further one, later each time.
+    fn settle(&mut self, process: Option<Reread>, watched: &Watched, began_ns: u64) -> Option<Reread> {
+        self.tries += 1;
+        let wait = RETRY_FIRST.saturating_mul(1 << self.tries.min(16)).min(RETRY_MAX);
+        self.not_before = Instant::now() + wait;
+        if watched.all.since(began_ns) || watched.task.since(began_ns) {
+            return None;
+        }
+        let (before, has_cwd) = (self.placed, !watched.cwd.since(began_ns));
+        let has_fds = !watched.fds.since(began_ns);
+        self.placed = Placed { threads: true, cwd: before.cwd || has_cwd, fds: before.fds || has_fds };
+        let mut process = process?;
+        let is_new = !before.threads || has_cwd && !before.cwd;
+        process.threads.retain(|thread| is_new && !watched.ended.contains(&thread.tid));
+        if !has_cwd {
+            process.threads.iter_mut().for_each(|thread| thread.cwd.clear());
+        }
+        let is_touched = |fd: i64| watched.touched.iter().any(|(n, times)| *n == fd && times.since(began_ns));
+        process.fds.retain(|fd| has_fds && !before.fds && !is_touched(fd.fd));
+        (is_new || has_fds && !before.fds).then_some(process)
+    }
+
+    fn is_done(&self) -> bool {
+        self.placed == Placed { threads: true, cwd: true, fds: true } || self.tries >= TRIES_MAX
+    }
 }
 
 impl Rereads {
@@ -123,9 +159,10 @@ impl Rereads {
             self.all = true;
             return;
         }
-        let fresh = || Waiting { not_before: Instant::now(), tries: 0, has_threads: false, watched: None };
+        let fresh =
+            || Waiting { not_before: Instant::now(), tries: 0, placed: Placed::default(), watched: None };
         let waiting = self.waiting.entry(pid).or_insert_with(fresh);
-        waiting.has_threads = false;
+        (waiting.tries, waiting.placed) = (0, Placed::default());
         if let Some(watched) = &mut waiting.watched {
             watched.spoil(until_ns);
         }
@@ -217,28 +254,14 @@ impl Rereads {
         // It ended meanwhile.
         let Some(waiting) = self.waiting.get_mut(&pid) else { return };
         let watched = waiting.watched.take().unwrap_or_default();
-        let is_task_spoilt =
-            (watched.task.since(began_ns) || watched.cwd.since(began_ns)) && waiting.tries < SPOILT_MAX;
-        let are_threads_spoilt = watched.all.since(began_ns) || is_task_spoilt;
-        let are_fds_spoilt = are_threads_spoilt || watched.fds.since(began_ns);
-        let has_threads = waiting.has_threads;
-        if are_fds_spoilt {
-            let wait = RETRY_FIRST.saturating_mul(1 << waiting.tries.min(16)).min(RETRY_MAX);
-            waiting.tries += 1;
-            waiting.not_before = Instant::now() + wait;
-            waiting.has_threads |= !are_threads_spoilt;
-        } else {
+        let process = waiting.settle(process, &watched, began_ns);
+        if waiting.is_done() {
             self.waiting.remove(&pid);
         }
-        if are_threads_spoilt || has_threads && are_fds_spoilt {
-            return;
+        if let Some(process) = process {
+            decoder.reread(&process, place_ns, batch);
+            self.placed += 1;
         }
-        let Some(mut process) = process else { return };
-        process.threads.retain(|thread| !has_threads && !watched.ended.contains(&thread.tid));
-        let is_touched = |fd: i64| watched.touched.iter().any(|(n, times)| *n == fd && times.since(began_ns));
-        process.fds.retain(|fd| !are_fds_spoilt && !is_touched(fd.fd));
-        decoder.reread(&process, place_ns, batch);
-        self.placed += 1;
     }
 
     /// Gives the reader something to do, if it has nothing.
@@ -294,5 +317,69 @@ fn read_on_request(requests: &Receiver<Request>, answers: &Sender<Reading>) {
             return;
         }
         std::thread::sleep(took);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::changes::Effect;
+    use super::*;
+    use capture_common::snapshot::{FdKind, FdRecord, FdType, ThreadRecord};
+
+    fn read() -> Option<Reread> {
+        let fd = |fd| FdRecord { fd, ino: 0, kind: FdKind::Other { ty: FdType::Pipe, name: b"p".to_vec() } };
+        let thread = |tid| ThreadRecord { tid, pid: 1, cwd: b"/tmp".to_vec(), ..ThreadRecord::default() };
+        let (threads, fds) = ([1, 2].map(thread).to_vec(), [3, 4].map(fd).to_vec());
+        Some(Reread { pid: 1, threads, fds, ..Reread::default() })
+    }
+
+    fn watched(effects: &[Effect]) -> Watched {
+        let mut watched = Watched::default();
+        effects.iter().for_each(|effect| watched.change(effect, 100));
+        watched
+    }
+
+    /// Threads with and without a working directory, and fds, that a reading leads to.
+    fn counts(process: Option<Reread>) -> Option<[usize; 3]> {
+        let process = process?;
+        let with = process.threads.iter().filter(|thread| !thread.cwd.is_empty()).count();
+        Some([with, process.threads.len() - with, process.fds.len()])
+    }
+
+    fn fresh() -> Waiting {
+        Waiting { not_before: Instant::now(), tries: 0, placed: Placed::default(), watched: None }
+    }
+
+    #[test]
+    fn what_holds_is_placed_and_the_rest_is_read_again() {
+        let mut waiting = fresh();
+        let mut step = |effects: &[Effect]| counts(waiting.settle(read(), &watched(effects), 50));
+        assert_eq!(step(&[Effect::All]), None);
+        assert_eq!(step(&[Effect::Task]), None);
+        assert_eq!(step(&[Effect::Cwd, Effect::Fds]), Some([0, 2, 0]));
+        assert_eq!(step(&[Effect::Cwd, Effect::Fds]), None);
+        assert_eq!(step(&[Effect::Fds]), Some([2, 0, 0]));
+        let one = Effect::Touched { fds: [Some(3), None], is_told: true };
+        assert_eq!(step(&[Effect::Cwd, one]), Some([0, 0, 1]));
+        assert!(waiting.is_done());
+    }
+
+    #[test]
+    fn changes_of_before_a_reading_do_not_spoil_it() {
+        let mut waiting = fresh();
+        let mut changed = watched(&[Effect::All, Effect::Cwd, Effect::Fds]);
+        changed.ended.push(2);
+        assert_eq!(counts(waiting.settle(read(), &changed, 101)), Some([1, 0, 2]));
+        assert!(waiting.is_done());
+    }
+
+    #[test]
+    fn nobody_is_read_again_for_ever() {
+        let mut waiting = fresh();
+        for _ in 0..TRIES_MAX {
+            assert!(!waiting.is_done());
+            assert!(waiting.settle(read(), &watched(&[Effect::All]), 50).is_none());
+        }
+        assert!(waiting.is_done());
     }
 }
