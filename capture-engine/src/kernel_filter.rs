@@ -108,7 +108,11 @@ pub struct KernelFilter {
     /// What is needed for the classes.
     pub needs: Needs,
     needs_metadata: bool,
+    needs_image: bool,
 }
+
+/// Fields that a clone does not tell of who makes it.
+const IMAGE: &[&str] = &["proc.exepath", "proc.pexepath", "proc.aexepath", "user.loginuid", "user.loginname"];
 
 /// Fields that the thread itself decides, and that change at its birth, its execs and its calls of the
 /// set*id family only.
@@ -248,7 +252,8 @@ impl KernelFilter {
             ancestors: threads && about(ANCESTORS),
             containers: threads && about(CONTAINERS),
         };
-        Ok(KernelFilter { needs_metadata: about(METADATA), parts, classes, passes, needs })
+        let (needs_metadata, needs_image) = (about(METADATA), about(IMAGE));
+        Ok(KernelFilter { needs_metadata, needs_image, parts, classes, passes, needs })
     }
 
     /// By call, in the order in which they were given.
@@ -267,9 +272,9 @@ impl KernelFilter {
     pub fn class_of(&self, filter: &mut EventFilter, machine: &Machine, tid: i64) -> Option<u8> {
         // What was told of a thread while records about it are missing holds for nobody.
         let is_known =
-            |thread: &&Thread| thread.is_known() && thread.uid != u32::MAX && !machine.distrust.is_active();
+            |thread: &&Thread| self.knows(thread) && thread.uid != u32::MAX && !machine.distrust.is_active();
         let thread = machine.thread(tid).filter(is_known)?;
-        if self.needs.ancestors && !has_known_ancestors(machine, thread) {
+        if self.needs.ancestors && !self.knows_ancestors(machine, thread) {
             return None;
         }
         if self.needs_metadata && !thread.container_id.is_empty() {
@@ -283,6 +288,24 @@ impl KernelFilter {
         self.classes.get(usize::try_from(results).ok()?).copied()
     }
 
+    /// Whether enough is known of a thread: a clone tells its maker's name and user, but neither the path
+    /// of its program nor who logged in.
+    fn knows(&self, thread: &Thread) -> bool {
+        thread.is_known() && !(self.needs_image && thread.exepath.is_empty())
+    }
+
+    /// Whether the line of ancestors is known up to one that has none.
+    fn knows_ancestors(&self, machine: &Machine, thread: &Thread) -> bool {
+        let mut last = thread;
+        for above in machine.ancestors(thread) {
+            if !self.knows(above) {
+                return false;
+            }
+            last = above;
+        }
+        last.ptid <= 0 || last.pid == 1
+    }
+
     /// What decides a thread's class, where that is its name and its user alone: threads with equal keys
     /// are of one class for ever.
     pub fn key_of<'m>(&self, machine: &'m Machine, tid: i64) -> Option<(&'m [u8], u32)> {
@@ -294,18 +317,6 @@ impl KernelFilter {
 fn is_about_thread(field_ref: &FieldRef) -> bool {
     let name = name_of(field_ref);
     [OWN, ANCESTORS, CONTAINERS].iter().any(|names| names.contains(&name))
-}
-
-/// Whether the line of ancestors is known up to one that has none.
-fn has_known_ancestors(machine: &Machine, thread: &Thread) -> bool {
-    let mut last = thread;
-    for above in machine.ancestors(thread) {
-        if !above.is_known() {
-            return false;
-        }
-        last = above;
-    }
-    last.ptid <= 0 || last.pid == 1
 }
 
 fn idle_engine() -> Engine {

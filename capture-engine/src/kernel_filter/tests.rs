@@ -75,6 +75,7 @@ impl NotPushed {
             passes,
             needs: Needs::default(),
             needs_metadata: false,
+            needs_image: false,
         }
     }
 }

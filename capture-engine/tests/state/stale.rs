@@ -153,3 +153,16 @@ fn what_is_not_known_has_no_class_for_the_kernel() {
     assert_eq!(by_name.class(&w, 100), matches);
     assert_eq!(by_name.class(&w, 1), other);
 }
+
+#[test]
+fn a_clone_tells_name_and_user_but_not_the_program() {
+    let mut by_name = Classes::of("proc.name=bash");
+    let mut by_path = Classes::of("proc.exepath=/bin/bash");
+    let mut by_ancestor = Classes::of("proc.aexepath=/bin/bash");
+    let mut w = World::new();
+    stale(&mut w, "[100]", 0);
+    assert_eq!([by_name.class(&w, 100), by_path.class(&w, 100)], [None, None]);
+    w.clone_exit(100, 201, &Clone::default());
+    assert!(by_name.class(&w, 100).is_some());
+    assert_eq!([by_path.class(&w, 100), by_ancestor.class(&w, 201)], [None, None]);
+}

@@ -73,8 +73,12 @@ pub(crate) fn classify(
     match batch {
         Some(batch) => {
             // What a reading tells of a thread, the probe has noted no change for.
-            let reread = batch.iter().filter(|event| event.code == code::ITER_TASK_E);
-            reread.for_each(|event| classes.forget(event.tid));
+            let mut reread = batch.iter().filter(|event| event.code == code::ITER_TASK_E).peekable();
+            if kernel.needs.ancestors && reread.peek().is_some() {
+                classes.take_back();
+            } else {
+                reread.for_each(|event| classes.forget(event.tid));
+            }
             classes.enter(batch.iter().map(|event| event.tid), until_ns, class_of)?;
         }
         None => classes.learn(machine.threads.iter().filter_map(|thread| class_of(thread.tid)))?,

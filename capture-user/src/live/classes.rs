@@ -165,7 +165,7 @@ impl Classes {
 
     /// Takes all classes back, those that the probe entered itself, too: threads may have changed without
     /// the probe having run.
-    pub(super) fn take_back(&mut self) {
+    pub fn take_back(&mut self) {
         self.given.clear();
         for place in 0..self.places as usize {
             let at = place * ThreadSlot::LEN_BYTES + offset_of!(ThreadSlot, verdict);
