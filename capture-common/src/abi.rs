@@ -118,6 +118,8 @@ pub mod kind {
     /// The same of open files: [`IterFileFixed`](super::IterFileFixed), then FDINFO, SOCK and UNIX_NAME
     /// for a socket, FDPATH with the text of the link in /proc/PID/fd.
     pub const ITER_FILE: u8 = 13;
+    /// The same of the CPU time of threads: [`IterCpuFixed`](super::IterCpuFixed).
+    pub const ITER_CPU: u8 = 14;
 }
 
 /// Bits of [`RecordHeader::flags`].
@@ -298,6 +300,17 @@ IterFileFixed: 8 {
     fd: u32,
     /// [`iter_flag::CLOSE_ON_EXEC`].
     flags: u32,
+}}
+
+wire_struct! {
+/// Fixed part of an ITER_CPU record.
+IterCpuFixed: 24 {
+    /// `task_struct.utime`, ns: what of the time ran in user mode, as far as it was noticed.
+    user_ns: u64,
+    /// `task_struct.stime`, ns: the same in the kernel.
+    system_ns: u64,
+    /// `task_struct.se.sum_exec_runtime`, ns: the exact time.
+    ran_ns: u64,
 }}
 
 /// Bits of the flags of iterators' records.

@@ -43,6 +43,9 @@ macro_rules! kernel_offsets {
             T_COMM: "task_struct" ["comm"] required;
             T_LOGINUID: "task_struct" ["loginuid.val"] optional;
             T_FLAGS: "task_struct" ["flags"] required;
+            T_UTIME: "task_struct" ["utime"] required;
+            T_STIME: "task_struct" ["stime"] required;
+            T_RAN: "task_struct" ["se.sum_exec_runtime"] required;
             T_EXIT_STATE: "task_struct" ["exit_state"] required;
             T_EXIT_CODE: "task_struct" ["exit_code"] required;
             T_CGROUPS: "task_struct" ["cgroups"] optional;

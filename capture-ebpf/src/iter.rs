@@ -1,4 +1,5 @@
-//! Iterator programs: the start state of the machine, one record per thread and one per open file.
+//! Iterator programs: the start state of the machine, one record per thread and one per open file; and
+//! what CPU time threads have had.
 //!
 //! The records have the form of those in the rings, with the same sections, but go to whoever reads the
 //! iterator. They are built in a map value of their own that stands in for a lane; there is one reader
@@ -12,10 +13,11 @@ use crate::{
     ring::{self, Record, body, head},
     sock::put_sock_of,
     task::put_task,
+    tree,
 };
 use aya_ebpf::helpers::generated as helper;
 use capture_common::abi::{
-    FdInfo, IterFileFixed, IterTaskFixed, LaneHead, RecordHeader, STR_MAX, SectionHeader, iter_flag, kind,
+    FdInfo, IterCpuFixed, IterFileFixed, IterTaskFixed, LaneHead, RecordHeader, STR_MAX, SectionHeader, iter_flag, kind,
     section_flag, tag,
 };
 use core::mem::offset_of;
@@ -74,6 +76,29 @@ pub fn capture_iter_task(ctx: Ctx) -> i32 {
     let flags = if has_root_of_reader(task) { iter_flag::ROOT_OF_READER } else { 0 };
     st4(record.start, FIXED + offset_of!(IterTaskFixed, flags), flags);
     put_task(record, task);
+    write(ctx, record)
+}
+
+/// Threads that ran for less have had no tick of /proc/PID/stat either.
+const TICK_NS: u64 = 10_000_000;
+
+/// iter/task: (meta, task). CPU time of the threads that the capture is about.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub fn capture_iter_cpu(ctx: Ctx) -> i32 {
+    let task = arg(ctx, 1);
+    if task == 0 {
+        return 0;
+    }
+    let task = untrusted(task);
+    let ran_ns = ld8(task, ro!(T_RAN));
+    if ran_ns < TICK_NS || ro!(ONLY_TREE) != 0 && !tree::has(ld4(task, ro!(T_TGID))) {
+        return 0;
+    }
+    let Some(record) = begin(kind::ITER_CPU, task, IterCpuFixed::LEN_BYTES) else { return 0 };
+    st8(record.start, FIXED + offset_of!(IterCpuFixed, user_ns), ld8(task, ro!(T_UTIME)));
+    st8(record.start, FIXED + offset_of!(IterCpuFixed, system_ns), ld8(task, ro!(T_STIME)));
+    st8(record.start, FIXED + offset_of!(IterCpuFixed, ran_ns), ran_ns);
     write(ctx, record)
 }
 

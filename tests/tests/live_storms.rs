@@ -72,8 +72,8 @@ impl Told {
         if live::declared_loss(event).is_some() {
             return self.loss(event.text(2).expect("its detail"));
         }
-        // What belongs to no thread, and what was read again, was no record of that CPU.
-        if event.tid < 0 || event.is_state_only() {
+        // What belongs to no thread, what was read again, and samples were no records of that CPU.
+        if event.tid < 0 || event.is_state_only() || event.code == code::PROCINFO_E {
             return;
         }
         self.last_ns.insert(event.cpu, event.ts_ns);

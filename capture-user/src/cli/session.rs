@@ -16,6 +16,7 @@ use super::stages::Stages;
 use super::{Outcome, proclist, report, same_file};
 use crate::live::push::Push;
 use crate::live::source::LiveStats;
+use capture_common::event_table::code;
 use capture_common::{Batch, Next, RawEvent, Snapshot};
 use capture_engine::kernel_filter::KernelFilter;
 use capture_engine::{Applied, Engine, EventFilter, EventView, Options};
@@ -317,6 +318,10 @@ impl Session {
         }
     }
 
+    fn is_live(&self) -> bool {
+        matches!(self.plan.input, PlannedInput::Live(_))
+    }
+
     /// Whether all events go to chisels and nowhere else. They are asked at each event whether they want
     /// it, since their own filters may change at any.
     fn only_chisels_see(&self) -> bool {
@@ -367,7 +372,8 @@ impl Session {
                 engine.follow(&raw);
                 last = Some(*at);
                 *at += 1;
-                if !raw.is_state_only() && self.limiter.count_is_reached() {
+                let counts = !raw.is_state_only() && !(self.is_live() && raw.code == code::PROCINFO_E);
+                if counts && self.limiter.count_is_reached() {
                     flow = ControlFlow::Break(());
                     break;
                 }
@@ -388,7 +394,9 @@ impl Session {
             }
             *at += 1;
             let enough = self.chisels.is_some() && self.consumers.iter().any(|c| c.has_ended());
-            if enough || (matched && self.limiter.count_is_reached()) {
+            // What a live capture notes by itself is nothing that was asked for.
+            let counts = matched && !(self.is_live() && view.applied.internal);
+            if enough || (counts && self.limiter.count_is_reached()) {
                 flow = ControlFlow::Break(());
                 break;
             }

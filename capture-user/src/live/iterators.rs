@@ -6,6 +6,7 @@
 
 use super::error::LiveError;
 use super::offsets::Resolved;
+use super::samples::CpuIterator;
 use super::whoami::has_host_pids;
 use aya::Ebpf;
 use aya::programs::{Iter, ProgramError};
@@ -13,11 +14,11 @@ use capture_common::abi::RecordView;
 use capture_common::kernel_offsets::ABSENT;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// Names of the programs in the object, and the kinds of iterators.
-pub(super) const PROGRAMS: [(&str, &str); 2] =
-    [("capture_iter_task", "task"), ("capture_iter_file", "task_file")];
+pub(super) const PROGRAMS: [(&str, &str); 3] =
+    [("capture_iter_task", "task"), ("capture_iter_file", "task_file"), ("capture_iter_cpu", "task")];
 
 /// Why the iterators are not tried at all.
 pub(super) fn obstacle(resolved: &Resolved) -> Option<String> {
@@ -33,11 +34,12 @@ const CHUNK: usize = 64 << 10;
 /// Readings in a row that may give nothing yet: the kernel takes a break after a million objects.
 const EMPTY_MAX: u32 = 1000;
 
-/// Both iterators, opened; each is read once.
+/// The iterators, opened. Those over threads and files are read once.
 #[derive(Debug)]
 pub struct Iterators {
     tasks: File,
     files: File,
+    cpu: Option<CpuIterator>,
 }
 
 impl Iterators {
@@ -50,8 +52,10 @@ impl Iterators {
             let link = program.take_link(link)?;
             link.into_file().map_err(|e| ProgramError::IOError(io::Error::other(e)))
         };
-        let [(tasks, _), (files, _)] = PROGRAMS;
-        Ok(Iterators { tasks: open(tasks)?, files: open(files)? })
+        let [(tasks, _), (files, _), (cpu, _)] = PROGRAMS;
+        let (tasks, files) = (open(tasks)?, open(files)?);
+        let cpu: &Iter = ebpf.program(cpu).ok_or(ProgramError::NotLoaded)?.try_into()?;
+        Ok(Iterators { tasks, files, cpu: Some(CpuIterator::attach(cpu.fd()?.as_fd())?) })
     }
 
     /// The probe's object with these programs alone, for who wants nothing else of it.
@@ -67,6 +71,11 @@ impl Iterators {
         };
         let mut probe = super::Probe::load(&options)?;
         probe.take_iterators().map_err(|reason| LiveError::NoIterators { reason })
+    }
+
+    /// The iterator over the CPU time of threads; once.
+    pub(super) fn take_cpu(&mut self) -> Option<CpuIterator> {
+        self.cpu.take()
     }
 
     /// Gives each thread's record to `each`.
@@ -92,7 +101,7 @@ impl Iterators {
 }
 
 /// Reads records to the end.
-fn each_record(file: &mut impl Read, each: &mut dyn FnMut(&RecordView<'_>)) -> io::Result<()> {
+pub(super) fn each_record(file: &mut impl Read, each: &mut dyn FnMut(&RecordView<'_>)) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     let (mut filled, mut empty) = (0, 0);
     loop {

@@ -40,6 +40,7 @@ mod queue;
 mod reread;
 pub mod rights;
 mod ring;
+mod samples;
 mod sleep;
 pub mod snapshot;
 pub mod source;

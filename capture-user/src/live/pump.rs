@@ -1,5 +1,6 @@
 //! [`Pump`]: the drain thread. It takes records from the rings, has them decoded, and hands the events to
-//! the queue; beside that it watches the clocks, and places what was read again.
+//! the queue; beside that it watches the clocks, and places what was read again
+//! and what CPU time threads have had.
 //!
 //! Invariant: it waits for nothing but its own pause between drains.
 
@@ -7,6 +8,7 @@ use super::decode::Decoder;
 use super::opening::Opening;
 use super::queue::Queue;
 use super::reread::Rereads;
+use super::samples::CpuTime;
 use super::{CaptureStats, ClockEvent, Collector, Item, LiveError, priority};
 use capture_common::Batch;
 use std::sync::atomic::Ordering;
@@ -34,6 +36,8 @@ pub(super) struct Pump {
     pub(super) decoder: Decoder,
     pub(super) queue: Queue,
     pub(super) rereads: Rereads,
+    /// CPU time of threads.
+    pub(super) samples: Receiver<Vec<CpuTime>>,
     pub(super) pause: Option<Duration>,
     pub(super) clock_looked: Instant,
 }
@@ -108,6 +112,9 @@ impl Pump {
             self.queue.until_ns = self.queue.until_ns.max(released_ns);
             self.end_opening(released_ns);
             self.rereads.step(released_ns, place_ns, &mut self.decoder, batch);
+            for times in self.samples.try_iter() {
+                self.decoder.cpu_times(&times, place_ns, batch);
+            }
             self.queue.send(batch, &mut self.decoder);
             if std::mem::take(&mut self.queue.has_lost_state) {
                 self.rereads.want_all(released_ns);

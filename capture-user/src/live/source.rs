@@ -12,16 +12,19 @@ use super::classes::Classes;
 use super::command::Running;
 use super::containers::{self, ContainerOptions, ContainerStats, Placer, Watch};
 use super::decode::{DecodeOptions, Decoder};
+use super::iterators::Iterators;
 use super::pump::{Ended, OpeningWatch, Pump};
 use super::queue::{Delivery, Queue, Shared};
 use super::reread::Rereads;
+use super::samples::Sampler;
 use super::watch::{WatchOptions, Watching};
+use super::whoami::has_host_pids;
 use super::{CaptureStats, Collector, CpuStats, LiveError, LiveOptions, snapshot};
 use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -40,6 +43,8 @@ pub struct SourceOptions {
     /// The process tree that is recorded, where it is not the machine. Needs
     /// [`ProbeOptions::only_tree`](super::ProbeOptions::only_tree).
     pub watch: Option<WatchOptions>,
+    /// Whether the CPU time of all threads is noted once a second.
+    pub samples: bool,
     /// A fixed pause between drains instead of one that follows the load: rings overflow then, which is
     /// what tests of loss want.
     pub pause: Option<Duration>,
@@ -94,6 +99,7 @@ pub struct LiveSource {
     /// Every record up to here is in the batches delivered, CLOCK_MONOTONIC ns.
     until_ns: u64,
     pump: Option<JoinHandle<Ended>>,
+    sampler: Option<Sampler>,
     started: Instant,
     stats: LiveStats,
 }
@@ -184,7 +190,9 @@ impl Attached {
         if options.live.probe.strings_twice {
             decoder.compare_strings();
         }
-        let iterators = collector.probe().take_iterators();
+        let mut iterators = collector.probe().take_iterators();
+        let cpu_iterator = iterators.as_mut().ok().and_then(Iterators::take_cpu);
+        let (to_samples, samples) = channel();
         let mut steps = std::mem::take(&mut collector.probe().steps);
         let began_ns = collector.began_ns();
         let start_ts_ns = collector.clock().wall_ns(began_ns);
@@ -211,6 +219,7 @@ impl Attached {
                 what: "starting the thread that reads processes",
                 source,
             })?,
+            samples,
             pause: options.pause,
             clock_looked: Instant::now(),
         };
@@ -230,6 +239,7 @@ impl Attached {
             classes,
             until_ns: 0,
             pump: Some(pump),
+            sampler: None,
             started,
             stats,
         };
@@ -252,6 +262,13 @@ impl Attached {
             placer.open(containers::in_snapshot(&snapshot, containers.directory.as_ref()));
         }
         source.snapshot = Some(Box::new(snapshot));
+        // The iterators share their memory: not before the start was read. In a pid namespace of its own
+        // /proc has other ids than the events.
+        if options.samples && (cpu_iterator.is_some() || has_host_pids()) {
+            let sampler = Sampler::start(cpu_iterator, to_samples);
+            let what = "starting the thread that notes the CPU time of threads";
+            source.sampler = Some(sampler.map_err(|source| LiveError::Os { what, source })?);
+        }
         Ok(source)
     }
 }

@@ -34,6 +34,7 @@ mod uring;
 
 pub use cgroup::{CgroupPaths, NoCgroups, SysfsCgroups};
 
+use super::samples::CpuTime;
 use super::snapshot::Reread;
 use super::{Loss, Stale};
 use call::Call;
@@ -192,6 +193,18 @@ impl Decoder {
             iterated::push_fd(process.pid, fd, ts_ns, batch);
         }
         self.counts.events += (batch.len() - before) as u64;
+    }
+
+    /// Appends the CPU time of threads as `procinfo` events, at `place_ns` (CLOCK_MONOTONIC).
+    pub(crate) fn cpu_times(&mut self, times: &[CpuTime], place_ns: u64, batch: &mut Batch) {
+        let ts_ns = place_ns.wrapping_add_signed(self.options.wall_offset_ns);
+        for time in times {
+            let tid = i64::from(time.tid);
+            let mut e = batch.encode(EventHead { ts_ns, tid, cpu: 0, code: code::PROCINFO_E, flags: 0 }, 2);
+            e.u64(time.user).u64(time.system);
+            e.finish();
+        }
+        self.counts.events += times.len() as u64;
     }
 
     /// Appends the events that declare events which a slow consumer did not take. Times are ns

@@ -1,0 +1,213 @@
+//! The CPU time of threads, once a second, as `procinfo` events: what the chisels and views of CPU
+//! usage count.
+//!
+//! A thread of its own reads it, from an iterator of the probe or, where the kernel has none, from
+//! `/proc`. It reads in the middle of each second of the wall clock, so that each second of the stream
+//! has one sample of every thread, and rests nine times as long as a reading took.
+
+#![allow(unsafe_code, reason = "live/: the kernel's call for another reading of an iterator")]
+
+use super::iterators::each_record;
+use capture_common::abi::IterCpuFixed;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+/// A tick of `procinfo` and of /proc/PID/stat (USER_HZ is 100 everywhere).
+const TICK_NS: u64 = 10_000_000;
+/// A reading may take one part of so many of the time.
+const REST: u32 = 9;
+
+/// CPU time of a thread since it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CpuTime {
+    pub(crate) tid: u32,
+    /// In user mode, ticks of 10 ms.
+    pub(crate) user: u64,
+    /// In the kernel, ticks of 10 ms.
+    pub(crate) system: u64,
+}
+
+impl CpuTime {
+    /// As the kernel itself puts it into /proc/PID/stat: the exact time, split as it was noticed.
+    fn of(tid: u32, times: &IterCpuFixed) -> CpuTime {
+        let (user, system) = (u128::from(times.user_ns), u128::from(times.system_ns));
+        let ran_ns = times.ran_ns;
+        let system_ns = (u128::from(ran_ns) * system).checked_div(user + system).unwrap_or(0) as u64;
+        CpuTime { tid, user: (ran_ns - system_ns) / TICK_NS, system: system_ns / TICK_NS }
+    }
+}
+
+/// The probe's iterator over the CPU time of threads, which can be read again and again.
+#[derive(Debug)]
+pub(super) struct CpuIterator {
+    link: OwnedFd,
+}
+
+/// `union bpf_attr` of BPF_LINK_CREATE and BPF_ITER_CREATE, as far as both go.
+#[repr(C)]
+#[derive(Default)]
+struct BpfAttr {
+    /// Program, or link.
+    fd: u32,
+    /// Target, or flags; 0.
+    target: u32,
+    attach_type: u32,
+    flags: u32,
+}
+
+impl CpuIterator {
+    /// Attaches the program, which is loaded.
+    pub(super) fn attach(program: BorrowedFd<'_>) -> io::Result<CpuIterator> {
+        const BPF_LINK_CREATE: libc::c_int = 28;
+        const BPF_TRACE_ITER: u32 = 28;
+        let link = bpf(BPF_LINK_CREATE, program.as_raw_fd(), BPF_TRACE_ITER, size_of::<BpfAttr>())?;
+        Ok(CpuIterator { link })
+    }
+
+    fn read(&self) -> io::Result<Vec<CpuTime>> {
+        const BPF_ITER_CREATE: libc::c_int = 33;
+        /// The link and flags.
+        const LEN: usize = 8;
+        let mut file = File::from(bpf(BPF_ITER_CREATE, self.link.as_raw_fd(), 0, LEN)?);
+        let mut times = Vec::new();
+        each_record(&mut file, &mut |record| {
+            if let Some((fixed, _)) = record.split::<IterCpuFixed>() {
+                times.push(CpuTime::of(record.header.tid, &fixed));
+            }
+        })?;
+        Ok(times)
+    }
+}
+
+/// bpf(2) for a command that makes an fd.
+fn bpf(command: libc::c_int, fd: RawFd, attach_type: u32, len: usize) -> io::Result<OwnedFd> {
+    let attr = BpfAttr { fd: fd as u32, attach_type, ..BpfAttr::default() };
+    // SAFETY: the kernel reads `len` bytes of `attr`, which has as many.
+    let made = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const attr, len) };
+    if made < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: a new fd that nobody else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(made as RawFd) })
+}
+
+/// The same from /proc. Threads that end meanwhile are left out.
+fn read_proc() -> io::Result<Vec<CpuTime>> {
+    let names = |folder: &str| -> io::Result<Vec<u32>> {
+        let entries = std::fs::read_dir(folder)?.flatten();
+        Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+    };
+    let mut times = Vec::new();
+    for pid in names("/proc")? {
+        for tid in names(&format!("/proc/{pid}/task")).unwrap_or_default() {
+            let stat = std::fs::read(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
+            times.extend(in_stat(tid, &stat).filter(|time| time.user + time.system > 0));
+        }
+    }
+    Ok(times)
+}
+
+/// utime and stime (proc(5), fields 14 and 15).
+fn in_stat(tid: u32, stat: &[u8]) -> Option<CpuTime> {
+    // The name may hold parentheses and blanks itself.
+    let end = stat.iter().rposition(|&b| b == b')')?;
+    let mut fields = stat[end + 1..].split(|&b| b == b' ').filter(|field| !field.is_empty()).skip(11);
+    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
+    Some(CpuTime { tid, user: number()?, system: number()? })
+}
+
+/// The thread that samples.
+#[derive(Debug)]
+pub(super) struct Sampler {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Sampler {
+    /// Starts to sample; `iterator` is where from, if not from /proc.
+    pub(super) fn start(iterator: Option<CpuIterator>, to: Sender<Vec<CpuTime>>) -> io::Result<Sampler> {
+        let (stop, stopped) = channel();
+        let thread = std::thread::Builder::new()
+            .name("capture-samples".into())
+            .spawn(move || sample(iterator.as_ref(), &stopped, &to))?;
+        Ok(Sampler { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Sampler {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // Whether it panicked is of no interest to a capture that ends.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn sample(mut iterator: Option<&CpuIterator>, stopped: &Receiver<()>, to: &Sender<Vec<CpuTime>>) {
+    loop {
+        let began = Instant::now();
+        let times = match iterator.map(CpuIterator::read) {
+            Some(Ok(times)) => times,
+            // Rights that were given up, or a /proc that is hidden: the next way, or no samples.
+            Some(Err(_)) | None => {
+                iterator = None;
+                read_proc().unwrap_or_default()
+            }
+        };
+        if to.send(times).is_err() {
+            return;
+        }
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let pause = until_middle(now).max(began.elapsed() * REST);
+        if stopped.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+    }
+}
+
+/// From a time of the wall clock to the middle of a second, at least a quarter of one.
+fn until_middle(now: Duration) -> Duration {
+    let middle_ms = if now.subsec_millis() < 250 { 500 } else { 1500 };
+    Duration::from_millis(middle_ms) - Duration::from_nanos(u64::from(now.subsec_nanos()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exact_time_is_split_as_it_was_noticed() {
+        let of = |user_ns, system_ns, ran_ns| CpuTime::of(7, &IterCpuFixed { user_ns, system_ns, ran_ns });
+        let time = |user, system| CpuTime { tid: 7, user, system };
+        assert_eq!(of(0, 0, 50_000_000), time(5, 0));
+        assert_eq!(of(0, 4_000_000, 50_000_000), time(0, 5));
+        assert_eq!(of(30_000_000, 10_000_000, 1_000_000_000), time(75, 25));
+        // Ten years on a CPU.
+        assert_eq!(of(u64::MAX / 40, u64::MAX / 40, 315_360_000_000_000_000).user, 15_768_000_000);
+    }
+
+    #[test]
+    fn stat_has_both_times_whatever_the_name() {
+        let stat = b"12 (a) b (c) R 1 2 3 4 5 4194304 10 11 12 13 101 202 0 0 20 0 1 0 5\n";
+        assert_eq!(in_stat(12, stat), Some(CpuTime { tid: 12, user: 101, system: 202 }));
+        assert_eq!(in_stat(12, b"12 (a"), None);
+        assert_eq!(in_stat(12, b""), None);
+        let own = read_proc().expect("/proc is there");
+        assert!(own.iter().all(|time| time.tid != 0));
+    }
+
+    #[test]
+    fn readings_fall_into_the_middle_of_seconds() {
+        for ns in [0, 100_000_000, 249_999_999, 250_000_000, 500_000_000, 999_999_999] {
+            let now = Duration::new(1_700_000_000, ns);
+            let wait = until_middle(now);
+            assert_eq!((now + wait).subsec_nanos(), 500_000_000, "{ns}");
+            assert!(wait >= Duration::from_millis(250) && wait <= Duration::from_millis(1250), "{ns}");
+        }
+    }
+}
