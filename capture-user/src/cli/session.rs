@@ -318,8 +318,9 @@ impl Session {
         }
     }
 
-    fn is_live(&self) -> bool {
-        matches!(self.plan.input, PlannedInput::Live(_))
+    /// Whether it is what a live capture notes by itself; that counts for no limit.
+    fn is_sample(&self, raw: &RawEvent<'_>) -> bool {
+        raw.code == code::PROCINFO_E && matches!(self.plan.input, PlannedInput::Live(_))
     }
 
     /// Whether all events go to chisels and nowhere else. They are asked at each event whether they want
@@ -372,8 +373,7 @@ impl Session {
                 engine.follow(&raw);
                 last = Some(*at);
                 *at += 1;
-                let counts = !raw.is_state_only() && !(self.is_live() && raw.code == code::PROCINFO_E);
-                if counts && self.limiter.count_is_reached() {
+                if !raw.is_state_only() && !self.is_sample(&raw) && self.limiter.count_is_reached() {
                     flow = ControlFlow::Break(());
                     break;
                 }
@@ -394,9 +394,7 @@ impl Session {
             }
             *at += 1;
             let enough = self.chisels.is_some() && self.consumers.iter().any(|c| c.has_ended());
-            // What a live capture notes by itself is nothing that was asked for.
-            let counts = matched && !(self.is_live() && view.applied.internal);
-            if enough || (counts && self.limiter.count_is_reached()) {
+            if enough || (matched && !self.is_sample(&raw) && self.limiter.count_is_reached()) {
                 flow = ControlFlow::Break(());
                 break;
             }
