@@ -31,11 +31,19 @@ pub struct Runner {
 struct Clock {
     first_ts_ns: Option<u64>,
     last_ts_ns: u64,
-    /// Sample of the last event, and time of the last call.
-    sample: Option<u64>,
+    /// Begin of the last event's sample, and time of the last call.
+    sample_ts_ns: Option<u64>,
     called_ts_ns: Option<u64>,
     /// Next point of the grid.
     grid_ts_ns: Option<u64>,
+}
+
+impl Clock {
+    /// Whether a time is of the same sample as the last event.
+    #[inline]
+    fn is_in_sample(&self, ts_ns: u64, length: u64) -> bool {
+        self.sample_ts_ns.is_some_and(|begin| ts_ns.wrapping_sub(begin) < length)
+    }
 }
 
 impl Runner {
@@ -93,13 +101,16 @@ impl Runner {
     }
 
     /// Whether it has no use for an event of a type that passed the command line's filter: its own
-    /// filter lets none of that type through, and no interval waits for the time.
+    /// filter lets none of that type through, and no interval ends with it.
     #[inline]
-    pub fn passes_over(&self, code: EventCode) -> bool {
+    pub fn passes_over(&self, code: EventCode, ts_ns: u64) -> bool {
         let types = self.control.filter.as_ref().map(|filter| filter.filter().event_types());
-        self.control.interval == Interval::None
-            && !self.control.ended
-            && types.is_some_and(|types| !types.contains(code.0))
+        let is_within = match self.control.interval {
+            Interval::None | Interval::Sample(0) | Interval::Grid(0) => true,
+            Interval::Sample(length) => self.clock.is_in_sample(ts_ns, length),
+            Interval::Grid(_) => self.clock.grid_ts_ns.is_some_and(|point| ts_ns < point),
+        };
+        is_within && !self.control.ended && types.is_some_and(|types| !types.contains(code.0))
     }
 
     /// Notes the time of an event that it passes over.
@@ -152,8 +163,10 @@ impl Runner {
         match self.control.interval {
             Interval::None | Interval::Sample(0) | Interval::Grid(0) => Ok(()),
             Interval::Sample(length) => {
-                let sample = ts_ns / length;
-                if self.clock.sample.replace(sample).is_none_or(|before| before == sample) {
+                if self.clock.is_in_sample(ts_ns, length) {
+                    return Ok(());
+                }
+                if self.clock.sample_ts_ns.replace(ts_ns - ts_ns % length).is_none() {
                     return Ok(());
                 }
                 let called = self.clock.called_ts_ns.replace(ts_ns).unwrap_or(ts_ns);
@@ -200,12 +213,30 @@ mod tests {
         let passes_over = |name: &str, code: EventCode| {
             let settings = Settings::default();
             let chisel = settings.registry.create(name).unwrap();
-            Runner::new(chisel, &settings, &mut Vec::new()).unwrap().passes_over(code)
+            Runner::new(chisel, &settings, &mut Vec::new()).unwrap().passes_over(code, 5)
         };
         assert!(passes_over("stdout", code::SYSCALL_CLOSE_X));
         assert!(!passes_over("stdout", code::SYSCALL_READ_X));
         // One has no filter, the other wants to know of each second.
         assert!(!passes_over("lsof", code::SYSCALL_CLOSE_X));
         assert!(!passes_over("iobytes", code::SYSCALL_CLOSE_X));
+    }
+
+    #[test]
+    fn what_ends_no_interval_is_passed_over() {
+        let settings = Settings::default();
+        let chisel = settings.registry.create("iobytes").unwrap();
+        let mut runner = Runner::new(chisel, &settings, &mut Vec::new()).unwrap();
+        let passes_over = |runner: &Runner, ts_ns| runner.passes_over(code::SYSCALL_CLOSE_X, ts_ns);
+        runner.control.interval = Interval::Sample(1000);
+        runner.clock.sample_ts_ns = Some(3000);
+        let at = [2999, 3000, 3999, 4000].map(|ts_ns| passes_over(&runner, ts_ns));
+        assert_eq!(at, [false, true, true, false]);
+        runner.control.interval = Interval::Grid(1000);
+        assert!(!passes_over(&runner, 3000));
+        runner.clock.grid_ts_ns = Some(4000);
+        assert_eq!([3999, 4000].map(|ts_ns| passes_over(&runner, ts_ns)), [true, false]);
+        runner.control.interval = Interval::None;
+        assert!(passes_over(&runner, 0));
     }
 }

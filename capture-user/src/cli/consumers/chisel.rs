@@ -88,7 +88,8 @@ impl Consumer for ChiselConsumer {
 
     fn passes_over(&mut self, raw: &RawEvent<'_>) -> bool {
         // Of records without a thread some are kept from chisels altogether.
-        let passes_over = raw.tid >= 0 && self.runners.iter().all(|runner| runner.passes_over(raw.code));
+        let passes_over =
+            raw.tid >= 0 && self.runners.iter().all(|runner| runner.passes_over(raw.code, raw.ts_ns));
         if passes_over {
             self.runners.iter_mut().for_each(|runner| runner.pass_over(raw.ts_ns));
         }
