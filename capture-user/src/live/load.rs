@@ -123,13 +123,7 @@ impl Probe {
     pub fn load(options: &ProbeOptions) -> Result<Self, LiveError> {
         let (mut steps, began) = (Steps::default(), Instant::now());
         let bytes = features::check()?;
-        let btf = Btf::parse(&bytes)?;
-        features::check_tracepoints(&btf)?;
-        let parts = present_parts(options, &btf)?;
-        let resolved = offsets::resolve(&btf)?;
-        let kernel_btf = aya::Btf::parse(&bytes, aya::Endianness::default()).map_err(|e| {
-            LiveError::BadObject { what: format!("aya cannot read the kernel's type information: {e}") }
-        })?;
+        let (kernel_btf, parts, resolved) = type_information(options, &bytes)?;
         steps.add("type information", began);
         let began = Instant::now();
         let cpus = Cpus::read()?;
@@ -384,6 +378,22 @@ fn with_strings_at_enter(mut row: plan::PlanRow) -> plan::PlanRow {
         }
     }
     row
+}
+
+/// What the kernel's type information says, for aya and for us: two readings that take as long.
+fn type_information(
+    options: &ProbeOptions,
+    bytes: &[u8],
+) -> Result<(aya::Btf, Vec<Part>, offsets::Resolved), LiveError> {
+    std::thread::scope(|scope| {
+        let for_aya = scope.spawn(|| aya::Btf::parse(bytes, aya::Endianness::default()));
+        let btf = Btf::parse(bytes)?;
+        features::check_tracepoints(&btf)?;
+        let (parts, resolved) = (present_parts(options, &btf)?, offsets::resolve(&btf)?);
+        let for_aya = for_aya.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let what = |e| format!("aya cannot read the kernel's type information: {e}");
+        Ok((for_aya.map_err(|e| LiveError::BadObject { what: what(e) })?, parts, resolved))
+    })
 }
 
 pub(super) fn missing(what: &str) -> LiveError {
