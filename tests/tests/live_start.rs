@@ -1,7 +1,7 @@
 //! The start state by BPF iterators against that by /proc: equal field by field for a set of quiet
 //! processes that hold everything, in strange places; and both on a machine with thousands of threads and
-//! fds, with the time that each took (printed, never asserted). And whoever changes while the state is read is known
-//! all the same.
+//! fds, with the time that each took (printed, never asserted). And whoever changes while the state is read
+//! is known all the same.
 
 use capture_common::snapshot::{FdKind, FdRecord, FdType, ThreadRecord};
 use capture_tests::events::each_event_of;

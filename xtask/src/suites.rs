@@ -2,8 +2,8 @@
 //! what they printed.
 //!
 //! Suites about the live machine (`live_*`, `*_live`, the module `live` of `chisels`) share it with whatever
-//! else runs. One of their tests that fails is
-//! run once more by itself; if it passes then, the run goes on, and the test is listed as unstable.
+//! else runs. One of their tests that fails is run once more by itself; if it passes then, the run goes on,
+//! and the test is listed as unstable.
 
 use crate::shell::cargo;
 use anyhow::{Context, Result, bail};
