@@ -17,8 +17,8 @@ use crate::{
 };
 use aya_ebpf::helpers::generated as helper;
 use capture_common::abi::{
-    FdInfo, IterCpuFixed, IterFileFixed, IterTaskFixed, LaneHead, RecordHeader, STR_MAX, SectionHeader, iter_flag, kind,
-    section_flag, tag,
+    FdInfo, IterCpuFixed, IterFileFixed, IterTaskFixed, LaneHead, RecordHeader, STR_MAX, SectionHeader,
+    iter_flag, kind, section_flag, tag,
 };
 use core::mem::offset_of;
 
