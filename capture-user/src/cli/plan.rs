@@ -114,7 +114,7 @@ pub struct LivePlan {
     pub watch: Option<WatchOptions>,
     /// As whom the capture goes on once it records.
     pub user: Option<User>,
-    /// Whether the CPU time of threads is noted.
+    /// Whether the CPU time of threads is noted: for files and chisels, since lines do not show it.
     pub samples: bool,
     /// Whether the probe leaves out what cannot pass the filter.
     pub kernel_filter: bool,
@@ -313,7 +313,6 @@ fn live_plan(args: &RawArgs, stop: &StopFlag) -> Result<LivePlan, CliError> {
         containers: container_plan(args)?,
         watch: watch_plan(args, stop)?,
         user: args.user.as_deref().map(User::find).transpose()?,
-        // Files are for any use; lines do not show them.
         samples: args.write.is_some() || !args.chisel.is_empty() || args.debug,
         kernel_filter: !args.no_kernel_filter,
     })

@@ -7,7 +7,10 @@
 
 #![allow(unsafe_code, reason = "live/: the kernel's call for another reading of an iterator")]
 
+use super::error::LiveError;
 use super::iterators::each_record;
+use super::snapshot::{self, NS_PER_TICK};
+use super::whoami::has_host_pids;
 use capture_common::abi::IterCpuFixed;
 use std::fs::File;
 use std::io;
@@ -16,8 +19,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
-/// A tick of `procinfo` and of /proc/PID/stat (USER_HZ is 100 everywhere).
-const TICK_NS: u64 = 10_000_000;
 /// A reading may take one part of so many of the time.
 const REST: u32 = 9;
 
@@ -37,7 +38,7 @@ impl CpuTime {
         let (user, system) = (u128::from(times.user_ns), u128::from(times.system_ns));
         let ran_ns = times.ran_ns;
         let system_ns = (u128::from(ran_ns) * system).checked_div(user + system).unwrap_or(0) as u64;
-        CpuTime { tid, user: (ran_ns - system_ns) / TICK_NS, system: system_ns / TICK_NS }
+        CpuTime { tid, user: (ran_ns - system_ns) / NS_PER_TICK, system: system_ns / NS_PER_TICK }
     }
 }
 
@@ -95,31 +96,6 @@ fn bpf(command: libc::c_int, fd: RawFd, attach_type: u32, len: usize) -> io::Res
     Ok(unsafe { OwnedFd::from_raw_fd(made as RawFd) })
 }
 
-/// The same from /proc. Threads that end meanwhile are left out.
-fn read_proc() -> io::Result<Vec<CpuTime>> {
-    let names = |folder: &str| -> io::Result<Vec<u32>> {
-        let entries = std::fs::read_dir(folder)?.flatten();
-        Ok(entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
-    };
-    let mut times = Vec::new();
-    for pid in names("/proc")? {
-        for tid in names(&format!("/proc/{pid}/task")).unwrap_or_default() {
-            let stat = std::fs::read(format!("/proc/{pid}/task/{tid}/stat")).unwrap_or_default();
-            times.extend(in_stat(tid, &stat).filter(|time| time.user + time.system > 0));
-        }
-    }
-    Ok(times)
-}
-
-/// utime and stime (proc(5), fields 14 and 15).
-fn in_stat(tid: u32, stat: &[u8]) -> Option<CpuTime> {
-    // The name may hold parentheses and blanks itself.
-    let end = stat.iter().rposition(|&b| b == b')')?;
-    let mut fields = stat[end + 1..].split(|&b| b == b' ').filter(|field| !field.is_empty()).skip(11);
-    let mut number = || std::str::from_utf8(fields.next()?).ok()?.parse().ok();
-    Some(CpuTime { tid, user: number()?, system: number()? })
-}
-
 /// The thread that samples.
 #[derive(Debug)]
 pub(super) struct Sampler {
@@ -128,13 +104,24 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    /// Starts to sample; `iterator` is where from, if not from /proc.
-    pub(super) fn start(iterator: Option<CpuIterator>, to: Sender<Vec<CpuTime>>) -> io::Result<Sampler> {
+    /// Starts to sample; `iterator` is where from, if not from /proc. `None` in a pid namespace of its own,
+    /// where /proc has other ids than the events.
+    pub(super) fn start(
+        iterator: Option<CpuIterator>,
+        to: Sender<Vec<CpuTime>>,
+    ) -> Result<Option<Sampler>, LiveError> {
+        if iterator.is_none() && !has_host_pids() {
+            return Ok(None);
+        }
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("capture-samples".into())
-            .spawn(move || sample(iterator.as_ref(), &stopped, &to))?;
-        Ok(Sampler { stop: Some(stop), thread: Some(thread) })
+            .spawn(move || sample(iterator.as_ref(), &stopped, &to))
+            .map_err(|source| LiveError::Os {
+                what: "starting the thread that notes the CPU time of threads",
+                source,
+            })?;
+        Ok(Some(Sampler { stop: Some(stop), thread: Some(thread) }))
     }
 }
 
@@ -156,7 +143,7 @@ fn sample(mut iterator: Option<&CpuIterator>, stopped: &Receiver<()>, to: &Sende
             // Rights that were given up, or a /proc that is hidden: the next way, or no samples.
             Some(Err(_)) | None => {
                 iterator = None;
-                read_proc().unwrap_or_default()
+                snapshot::cpu_times().unwrap_or_default()
             }
         };
         if to.send(times).is_err() {
@@ -192,12 +179,8 @@ mod tests {
     }
 
     #[test]
-    fn stat_has_both_times_whatever_the_name() {
-        let stat = b"12 (a) b (c) R 1 2 3 4 5 4194304 10 11 12 13 101 202 0 0 20 0 1 0 5\n";
-        assert_eq!(in_stat(12, stat), Some(CpuTime { tid: 12, user: 101, system: 202 }));
-        assert_eq!(in_stat(12, b"12 (a"), None);
-        assert_eq!(in_stat(12, b""), None);
-        let own = read_proc().expect("/proc is there");
+    fn proc_tells_of_threads() {
+        let own = snapshot::cpu_times().expect("/proc is there");
         assert!(own.iter().all(|time| time.tid != 0));
     }
 

@@ -18,7 +18,6 @@ use super::queue::{Delivery, Queue, Shared};
 use super::reread::Rereads;
 use super::samples::Sampler;
 use super::watch::{WatchOptions, Watching};
-use super::whoami::has_host_pids;
 use super::{CaptureStats, Collector, CpuStats, LiveError, LiveOptions, snapshot};
 use capture_common::stream::StreamError;
 use capture_common::{Batch, EventSource, Next, Snapshot};
@@ -197,15 +196,8 @@ impl Attached {
         let began_ns = collector.began_ns();
         let start_ts_ns = collector.clock().wall_ns(began_ns);
         let shared = Arc::new(Shared::default());
-        let watching = match &options.watch {
-            Some(watch) => {
-                let (stop, stopped) = (shared.clone(), shared.clone());
-                let stop = move || stop.stop.store(true, Ordering::Relaxed);
-                let stopped = move || stopped.stop.load(Ordering::Relaxed);
-                Some(Watching::prepare(watch, collector.probe(), stop, stopped)?)
-            }
-            None => None,
-        };
+        let watching = options.watch.as_ref().map(|watch| prepare_watch(watch, &mut collector, &shared));
+        let watching = watching.transpose()?;
         let classes = collector.probe().take_classes(&options.live.probe)?;
         let watch = options.containers.as_ref().map(|c| Watch::new(c.directory.clone()));
         let (queue, batches, used) = Queue::new(shared.clone(), watch);
@@ -262,15 +254,23 @@ impl Attached {
             placer.open(containers::in_snapshot(&snapshot, containers.directory.as_ref()));
         }
         source.snapshot = Some(Box::new(snapshot));
-        // The iterators share their memory: not before the start was read. In a pid namespace of its own
-        // /proc has other ids than the events.
-        if options.samples && (cpu_iterator.is_some() || has_host_pids()) {
-            let sampler = Sampler::start(cpu_iterator, to_samples);
-            let what = "starting the thread that notes the CPU time of threads";
-            source.sampler = Some(sampler.map_err(|source| LiveError::Os { what, source })?);
+        // The iterators share their memory: not before the start was read.
+        if options.samples {
+            source.sampler = Sampler::start(cpu_iterator, to_samples)?;
         }
         Ok(source)
     }
+}
+
+fn prepare_watch(
+    watch: &WatchOptions,
+    collector: &mut Collector,
+    shared: &Arc<Shared>,
+) -> Result<Watching, LiveError> {
+    let (stop, stopped) = (shared.clone(), shared.clone());
+    let stop = move || stop.stop.store(true, Ordering::Relaxed);
+    let stopped = move || stopped.stop.load(Ordering::Relaxed);
+    Watching::prepare(watch, collector.probe(), stop, stopped)
 }
 
 impl Drop for LiveSource {

@@ -23,7 +23,10 @@ mod sockets;
 mod users;
 
 use super::iterators::Iterators;
+use super::samples::CpuTime;
 use super::steps::Steps;
+pub(super) use processes::NS_PER_TICK;
+
 use capture_common::Snapshot;
 use capture_common::snapshot::{Dialect, FdKind, FdRecord, ThreadRecord};
 use std::collections::HashMap;
@@ -316,6 +319,11 @@ pub struct Reread {
     pub threads: Vec<ThreadRecord>,
     /// Its fds, listening sockets first: they tell whose side a connection's end is.
     pub fds: Vec<FdRecord>,
+}
+
+/// The CPU time of all threads, by /proc.
+pub(super) fn cpu_times() -> Result<Vec<CpuTime>, SnapshotError> {
+    processes::cpu_times(&Roots::default().proc)
 }
 
 /// Ids of all processes; none where /proc cannot be listed.

@@ -13,6 +13,8 @@ pub(super) struct Stat {
     pub(super) is_kernel_thread: bool,
     pub(super) minor_faults: u64,
     pub(super) major_faults: u64,
+    /// Clock ticks in user mode and in the kernel.
+    pub(super) cpu_ticks: [u64; 2],
     pub(super) num_threads: u64,
     /// Clock ticks between boot and the thread's start.
     pub(super) start_ticks: u64,
@@ -41,6 +43,7 @@ pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
         is_kernel_thread: number(9) & PF_KTHREAD != 0,
         minor_faults: number(10),
         major_faults: number(12),
+        cpu_ticks: [number(14), number(15)],
         num_threads: number(20),
         start_ticks: number(22),
     })
@@ -186,6 +189,15 @@ mod tests {
         assert!(parse_stat(b"2 (kthreadd) S 0 0 0 0 -1 2129984 0").unwrap().is_kernel_thread);
         assert_eq!(parse_stat(b""), None);
         assert_eq!(parse_stat(b"1 )x("), None);
+    }
+
+    #[test]
+    fn stat_has_both_times_whatever_the_name() {
+        let cpu_ticks = |text: &[u8]| parse_stat(text).map(|stat| stat.cpu_ticks);
+        let stat = b"12 (a) b (c) R 1 2 3 4 5 4194304 10 11 12 13 101 202 0 0 20 0 1 0 5\n";
+        assert_eq!(cpu_ticks(stat), Some([101, 202]));
+        assert_eq!(cpu_ticks(b"12 (a"), None);
+        assert_eq!(cpu_ticks(b""), None);
     }
 
     #[test]

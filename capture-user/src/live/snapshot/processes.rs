@@ -4,12 +4,12 @@
 //! read once; per further thread two files are read.
 
 use super::proc_text::{self, Stat, Status, parse_stat, parse_status};
-use super::{Gaps, Roots, SnapshotError};
+use super::{CpuTime, Gaps, Roots, SnapshotError};
 use capture_common::native::maps;
 use capture_common::snapshot::ThreadRecord;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
@@ -23,7 +23,7 @@ const LIST_MAX: u64 = 4096;
 const EXE_MAX: u64 = 1024;
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 /// Ticks of /proc/PID/stat: `USER_HZ` is part of the system's interface.
-pub(super) const NS_PER_TICK: u64 = 1_000_000_000 / 100;
+pub(in crate::live) const NS_PER_TICK: u64 = 1_000_000_000 / 100;
 /// Stored flag of a thread whose own event has told of it (`CLONE_INVERTED`).
 const HAS_TOLD: u32 = 1 << 16;
 /// A creator's call may still return this long after its child has begun, as readers of files see
@@ -77,12 +77,31 @@ pub(super) struct Process {
 
 /// Pids of all processes, ascending.
 pub(super) fn list(proc: &Path) -> Result<Vec<i64>, SnapshotError> {
-    let entries =
-        std::fs::read_dir(proc).map_err(|source| SnapshotError::Proc { proc: proc.into(), source })?;
-    let mut pids: Vec<i64> =
-        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    pids.sort_unstable();
-    Ok(pids)
+    numbers_in(proc).map_err(|source| SnapshotError::Proc { proc: proc.into(), source })
+}
+
+/// The entries of a folder that are numbers, ascending.
+fn numbers_in(folder: &Path) -> io::Result<Vec<i64>> {
+    let entries = std::fs::read_dir(folder)?.flatten();
+    let mut numbers: Vec<i64> =
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The CPU time of all threads that have had any. Those that end meanwhile are left out.
+pub(super) fn cpu_times(proc: &Path) -> Result<Vec<CpuTime>, SnapshotError> {
+    let mut times = Vec::new();
+    for pid in list(proc)? {
+        let folder = proc.join(pid.to_string()).join("task");
+        for tid in numbers_in(&folder).unwrap_or_default() {
+            let stat = read_file(&folder.join(tid.to_string()).join("stat"), u64::MAX);
+            let Some(stat) = stat.and_then(|text| parse_stat(&text)) else { continue };
+            let ([user, system], Ok(tid)) = (stat.cpu_ticks, u32::try_from(tid)) else { continue };
+            times.extend((user + system > 0).then_some(CpuTime { tid, user, system }));
+        }
+    }
+    Ok(times)
 }
 
 /// Reads a process; `None` if it is gone, or dead and only waits for its parent, or younger than
@@ -242,13 +261,10 @@ fn is_writable(file: &std::fs::Metadata, status: &Status) -> bool {
 
 /// Adds the threads other than the main one.
 fn read_threads(process: &mut Process, pid: i64, begin: Begin, gaps: &mut Gaps) {
-    let Ok(entries) = std::fs::read_dir(process.folder.join("task")) else {
+    let Ok(tids) = numbers_in(&process.folder.join("task")) else {
         gaps.vanished_threads += 1;
         return;
     };
-    let mut tids: Vec<i64> =
-        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-    tids.sort_unstable();
     for tid in tids.into_iter().filter(|&tid| tid != pid) {
         let folder = process.folder.join("task").join(tid.to_string());
         let stat = read_file(&folder.join("stat"), u64::MAX).and_then(|text| parse_stat(&text));
