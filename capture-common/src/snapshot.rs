@@ -10,6 +10,13 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 /// (`capture1`, little endian). Other readers ignore the word.
 pub const SUPERSET_MARK: u64 = u64::from_le_bytes(*b"capture1");
 
+/// Longest comm, exe, exepath, cwd and root that readers of files accept, in bytes.
+pub const THREAD_STRING_MAX: usize = 1024;
+/// Longest args, environment and cgroups that they accept, in bytes.
+pub const THREAD_LIST_MAX: usize = 4096;
+/// Longest name of an fd that they accept, in bytes.
+pub const FD_NAME_MAX: usize = 1023;
+
 /// In which form the events of a section are stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Dialect {
@@ -38,6 +45,35 @@ pub struct Snapshot {
     pub threads: Vec<ThreadRecord>,
     /// Fd tables: (tid, entries). Threads share the table of their main thread.
     pub fds: Vec<(i64, Vec<FdRecord>)>,
+}
+
+impl Snapshot {
+    /// Cuts the texts of threads and fds to what a file holds, so that a live view and its recording
+    /// have the same. Returns how many were longer.
+    pub fn cut_to_stored(&mut self) -> u64 {
+        let mut longer = 0;
+        let mut cut = |text: &mut Vec<u8>, max_bytes: usize| {
+            longer += u64::from(text.len() > max_bytes);
+            text.truncate(max_bytes);
+        };
+        for t in &mut self.threads {
+            for text in [&mut t.comm, &mut t.exe, &mut t.exepath, &mut t.cwd, &mut t.root] {
+                cut(text, THREAD_STRING_MAX);
+            }
+            for list in [&mut t.args, &mut t.env, &mut t.cgroups] {
+                cut(list, THREAD_LIST_MAX);
+            }
+        }
+        for fd in self.fds.iter_mut().flat_map(|(_, fds)| fds) {
+            if let FdKind::Unix { path: name, .. }
+            | FdKind::File { name, .. }
+            | FdKind::Other { name, .. } = &mut fd.kind
+            {
+                cut(name, FD_NAME_MAX);
+            }
+        }
+        longer
+    }
 }
 
 /// Machine info block (0x201).

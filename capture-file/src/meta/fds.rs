@@ -3,11 +3,8 @@
 use super::Opening;
 use crate::block::{FD_LIST_V2, begin_block, end_block};
 use crate::cursor::{Cursor, Short, close_entry, put_string};
-use capture_common::snapshot::{FdKind, FdRecord, FdType, L4Proto};
+use capture_common::snapshot::{FD_NAME_MAX, FdKind, FdRecord, FdType, L4Proto};
 use std::net::{Ipv4Addr, Ipv6Addr};
-
-/// Longest name that stock readers accept, in bytes.
-const NAME_MAX: usize = 1023;
 
 /// sysdig 0.29.3 refuses a whole file in which a type above this one occurs.
 const TYPE_MAX_WRITTEN: u8 = FdType::File as u8;
@@ -131,13 +128,13 @@ fn encode_kind(kind: &FdKind, out: &mut Vec<u8>) -> bool {
             out.push(FdType::Unix as u8);
             out.extend_from_slice(&source.to_le_bytes());
             out.extend_from_slice(&destination.to_le_bytes());
-            put_string(out, path, NAME_MAX)
+            put_string(out, path, FD_NAME_MAX)
         }
         FdKind::File { open_flags, name, dev } => put_file(out, *open_flags, name, *dev),
         FdKind::Other { ty: FdType::Memfd, name } => put_file(out, 0, name, 0),
         FdKind::Other { ty, name } => {
             out.push(written_type(*ty) as u8);
-            put_string(out, name, NAME_MAX)
+            put_string(out, name, FD_NAME_MAX)
         }
     }
 }
@@ -161,7 +158,7 @@ fn written_type(ty: FdType) -> FdType {
 fn put_file(out: &mut Vec<u8>, open_flags: u32, name: &[u8], dev: u32) -> bool {
     out.push(FdType::File as u8);
     out.extend_from_slice(&open_flags.to_le_bytes());
-    let cut = put_string(out, name, NAME_MAX);
+    let cut = put_string(out, name, FD_NAME_MAX);
     out.extend_from_slice(&dev.to_le_bytes());
     cut
 }

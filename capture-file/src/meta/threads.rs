@@ -7,12 +7,7 @@ use super::Opening;
 use crate::block::{PROCESS_LIST_V9, begin_block, end_block};
 use crate::cursor::{Cursor, Short, close_entry, put_string};
 use crate::writer::ProcessTail;
-use capture_common::snapshot::ThreadRecord;
-
-/// Longest comm, exe, exepath, cwd and root that stock readers accept, in bytes.
-const STRING_MAX: usize = 1024;
-/// Longest args, environment and cgroups that stock readers accept, in bytes.
-const LIST_MAX: usize = 4096;
+use capture_common::snapshot::{THREAD_LIST_MAX, THREAD_STRING_MAX, ThreadRecord};
 
 /// A tail of at most this many bytes is in the layout of sysdig 0.29.3: login uid, exe writable,
 /// capabilities. A longer one is in that of current libs, which begins with the pidns time.
@@ -165,21 +160,21 @@ fn encode_fields(t: &ThreadRecord, out: &mut Vec<u8>) -> u64 {
         out.extend_from_slice(&id.to_le_bytes());
     }
     for value in [&t.comm, &t.exe, &t.exepath] {
-        text(out, value, STRING_MAX);
+        text(out, value, THREAD_STRING_MAX);
     }
-    text(out, &t.args, LIST_MAX);
-    text(out, &t.cwd, STRING_MAX);
+    text(out, &t.args, THREAD_LIST_MAX);
+    text(out, &t.cwd, THREAD_STRING_MAX);
     out.extend_from_slice(&t.fdlimit.to_le_bytes());
     for word in [t.flags, t.uid, t.gid, t.vm_size_kb, t.vm_rss_kb, t.vm_swap_kb] {
         out.extend_from_slice(&word.to_le_bytes());
     }
     out.extend_from_slice(&t.pfmajor.to_le_bytes());
     out.extend_from_slice(&t.pfminor.to_le_bytes());
-    text(out, &t.env, LIST_MAX);
+    text(out, &t.env, THREAD_LIST_MAX);
     out.extend_from_slice(&t.vtid.to_le_bytes());
     out.extend_from_slice(&t.vpid.to_le_bytes());
-    text(out, &t.cgroups, LIST_MAX);
-    text(out, &t.root, STRING_MAX);
+    text(out, &t.cgroups, THREAD_LIST_MAX);
+    text(out, &t.root, THREAD_STRING_MAX);
     cut
 }
 

@@ -34,11 +34,16 @@ pub(crate) fn explain(filter: &EventFilter, in_kernel: &str) -> Result<(), CliEr
 
 /// What of the events and the process table is not in the file.
 fn write_notes(out: &mut String, written: &WriteStats) {
-    if written.cut_strings > 0 {
-        let _ = writeln!(out, "cut: {} long strings of the process table", written.cut_strings);
-    }
+    cut_note(out, written.cut_strings);
     if written.skipped_events > 0 {
         let _ = writeln!(out, "not written: {} events that are no whole blocks", written.skipped_events);
+    }
+}
+
+/// What the process table does not have whole.
+fn cut_note(out: &mut String, strings: u64) {
+    if strings > 0 {
+        let _ = writeln!(out, "cut: {strings} long strings of the process table");
     }
 }
 
@@ -94,6 +99,7 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>, verbo
         );
         write_notes(&mut out, w);
     }
+    cut_note(&mut out, live.start.cut_strings);
     let _ = writeln!(
         out,
         "{:>4} {:>12} {:>12} {:>10} {:>10} {:>10}",

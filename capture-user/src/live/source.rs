@@ -250,6 +250,7 @@ impl Attached {
         if let Some(watching) = &source.watching {
             watching.cut(&mut snapshot);
         }
+        source.stats.start.cut_strings = snapshot.cut_to_stored();
         if let (Some(placer), Some(containers)) = (&mut source.placer, &options.containers) {
             placer.open(containers::in_snapshot(&snapshot, containers.directory.as_ref()));
         }

@@ -121,6 +121,33 @@ fn tables_of_each_second_add_up_to_the_table_of_the_recording() {
     }
 }
 
+#[test]
+fn a_process_with_long_arguments_is_told_the_same() {
+    let name = "a_process_with_long_arguments_is_told_the_same";
+    if !live::can_record(name) || !live::has_host_ids(name) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let _turn = live::turn();
+    let file = folder.path().join("long.scap");
+    // The shell is only in the start state, with arguments and an environment that no file holds whole.
+    let long = |of: &str| of.repeat(50_000);
+    let live = Command::new("sh")
+        .args(["-c", &format!("\"$0\" -w \"$1\" -c tree -- true; : {}", long("x"))])
+        .args([Path::new(capture()), &file])
+        .env("LONG", long("y"))
+        .output()
+        .expect("a shell starts");
+    let stderr = String::from_utf8_lossy(&live.stderr);
+    assert!(live.status.success() && stderr.contains("\ncut: "), "{stderr}");
+    let offline = run(&["-r", file.to_str().expect("is text")], &[&["tree"]], &[]);
+    let lines =
+        |out: &[u8]| String::from_utf8_lossy(out).lines().map(str::to_owned).collect::<Vec<String>>();
+    let (live, offline) = (lines(&live.stdout), lines(&offline.stdout));
+    assert!(live.iter().any(|line| line.contains(&"x".repeat(1000))), "{live:#?}");
+    assert_same(&live, &offline);
+}
+
 /// Fails with the lines that only one of them has, or with the first in another place.
 fn assert_same(live: &[String], offline: &[String]) {
     let only = |a: &[String], b: &[String]| -> Vec<String> {

@@ -102,6 +102,8 @@ pub struct StartState {
     pub fds: usize,
     /// Processes that the iterators left out and /proc has.
     pub left_out: usize,
+    /// Texts that were longer than a file holds, and are cut.
+    pub cut_strings: u64,
     /// What was done, and how long it took.
     pub steps: Steps,
 }

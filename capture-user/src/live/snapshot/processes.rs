@@ -6,7 +6,7 @@
 use super::proc_text::{self, Stat, Status, parse_stat, parse_status};
 use super::{CpuTime, Gaps, Roots, SnapshotError};
 use capture_common::native::maps;
-use capture_common::snapshot::ThreadRecord;
+use capture_common::snapshot::{THREAD_LIST_MAX, THREAD_STRING_MAX, ThreadRecord};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 
 /// Stored flags of a thread that is not its process's first: `CLONE_FILES | CLONE_THREAD`.
 pub(super) const THREAD_FLAGS: u32 = 0x1 | 0x2000;
-/// Longest argument list and environment that are read, in bytes; files hold no more.
-const LIST_MAX: u64 = 4096;
-/// Longest argv\[0\].
-const EXE_MAX: u64 = 1024;
+/// Bytes that are read of an environment: one more than files hold, so that a longer one shows.
+const ENV_READ: u64 = THREAD_LIST_MAX as u64 + 1;
+/// Bytes that are read of argv\[0\] and the arguments: as many, and the NUL between them.
+const CMDLINE_READ: u64 = THREAD_STRING_MAX as u64 + 1 + THREAD_LIST_MAX as u64 + 1;
 const CAP_DAC_OVERRIDE: u64 = 1 << 1;
 /// Ticks of /proc/PID/stat: `USER_HZ` is part of the system's interface.
 pub(in crate::live) const NS_PER_TICK: u64 = 1_000_000_000 / 100;
@@ -209,12 +209,12 @@ pub(super) fn name_kernel_thread(folder: &Path, thread: &mut ThreadRecord) {
 /// Arguments, environment and links of a process; its root is looked up where it is not this
 /// process's.
 pub(super) fn read_names(folder: &Path, has_own_root: bool, main: &mut ThreadRecord) {
-    let cmdline = read_file(&folder.join("cmdline"), EXE_MAX + LIST_MAX).unwrap_or_default();
+    let cmdline = read_file(&folder.join("cmdline"), CMDLINE_READ).unwrap_or_default();
     (main.exe, main.args) = proc_text::parse_cmdline(&cmdline);
     if main.exe.is_empty() {
         main.exe.clone_from(&main.comm);
     }
-    main.env = read_file(&folder.join("environ"), LIST_MAX).unwrap_or_default();
+    main.env = read_file(&folder.join("environ"), ENV_READ).unwrap_or_default();
     if main.env.last().is_some_and(|&b| b != 0) {
         main.env.push(0);
     }
