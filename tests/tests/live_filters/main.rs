@@ -57,7 +57,7 @@ const CASES: &[Case] = &[
     case("fd.num=3 and proc.name=worker and evt.is_io=true"),
     // Nothing to decide.
     Case { filter: "evt.num>0 and proc.name=worker", pushes: false },
-    case("evt.cpu>=0 and evt.buffer contains 0123"),
+    case("evt.cpu>=0 and evt.buffer contains 0123456"),
 ];
 
 fn ready(name: &str) -> Option<(tempfile::TempDir, Workload)> {

@@ -16,6 +16,10 @@ pub(crate) type ByRole = BTreeMap<String, Vec<String>>;
 /// Calls whose arguments are numbers of the moment: memory, times, the size of an environment.
 const VOLATILE: &[&str] = &["clone", "execve", "procexit", "brk", "mmap", "munmap", "wait4", "signaldeliver"];
 
+/// What stands before the id of a process, and before the inode of a pipe.
+const PROCESS_MARKS: &[&str] = &["res=", "data=", "pid=", "tid="];
+const INODE_MARKS: &[&str] = &["ino=", "pipe:["];
+
 /// The compiled program and the folder that it works in.
 pub(crate) struct Workload {
     program: PathBuf,
@@ -171,11 +175,14 @@ fn masked(line: &str, roles: &BTreeMap<String, String>) -> String {
             number.push(c);
             continue;
         }
+        let is_after = |marks: &[&str]| marks.iter().any(|mark| out.ends_with(mark));
         match roles.get(&number) {
-            Some(role) => out.push_str(role),
-            // Addresses, inodes, times.
-            None if number.len() > 5 && number.contains(|c: char| c.is_ascii_digit()) => out.push('N'),
-            None => out.push_str(&number),
+            Some(role) if is_after(PROCESS_MARKS) => out.push_str(role),
+            // Those of a machine that has just started have few digits.
+            _ if !number.is_empty() && is_after(INODE_MARKS) => out.push('N'),
+            // Addresses, times.
+            _ if number.len() > 5 && number.contains(|c: char| c.is_ascii_digit()) => out.push('N'),
+            _ => out.push_str(&number),
         }
         number.clear();
         out.push(c);
