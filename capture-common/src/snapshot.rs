@@ -65,9 +65,8 @@ impl Snapshot {
             }
         }
         for fd in self.fds.iter_mut().flat_map(|(_, fds)| fds) {
-            if let FdKind::Unix { path: name, .. }
-            | FdKind::File { name, .. }
-            | FdKind::Other { name, .. } = &mut fd.kind
+            if let FdKind::Unix { path: name, .. } | FdKind::File { name, .. } | FdKind::Other { name, .. } =
+                &mut fd.kind
             {
                 cut(name, FD_NAME_MAX);
             }

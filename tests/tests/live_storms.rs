@@ -360,7 +360,7 @@ fn threads(name: &str, count: u64, calls: u64, modes: &[Mode]) {
 
 #[test]
 fn thousands_of_threads() {
-    let calls = 200 * seconds();
+    let calls = 1200 * seconds();
     threads("thousands_of_threads", THREADS, calls, &[Mode::Whole, Mode::Shrunk, Mode::ShrunkTree]);
 }
 

@@ -177,7 +177,7 @@ impl Way<'_> {
             }
             Item::Loss(loss) => {
                 self.queue.last_ts_ns = loss.ts_ns;
-                self.decoder.loss(&loss, batch);
+                self.queue.loss(&loss, self.decoder, batch);
             }
             Item::Stale(stale) => {
                 self.queue.last_ts_ns = stale.ts_ns;
@@ -186,7 +186,7 @@ impl Way<'_> {
                 if let Some(watch) = &mut self.opening {
                     stale.pids.into_iter().flatten().for_each(|&pid| watch.opening.spoil(pid, stale.from_ns));
                 }
-                self.decoder.stale(&stale, batch);
+                self.queue.stale(&stale, self.decoder, batch);
             }
         }
         if batch.bytes().len() >= BATCH_BYTES {

@@ -141,8 +141,7 @@ fn a_process_with_long_arguments_is_told_the_same() {
     let stderr = String::from_utf8_lossy(&live.stderr);
     assert!(live.status.success() && stderr.contains("\ncut: "), "{stderr}");
     let offline = run(&["-r", file.to_str().expect("is text")], &[&["tree"]], &[]);
-    let lines =
-        |out: &[u8]| String::from_utf8_lossy(out).lines().map(str::to_owned).collect::<Vec<String>>();
+    let lines = |out: &[u8]| String::from_utf8_lossy(out).lines().map(str::to_owned).collect::<Vec<String>>();
     let (live, offline) = (lines(&live.stdout), lines(&offline.stdout));
     assert!(live.iter().any(|line| line.contains(&"x".repeat(1000))), "{live:#?}");
     assert_same(&live, &offline);

@@ -164,8 +164,13 @@ impl Decoder {
 
     /// Appends the events that declare a loss found by the collector.
     pub fn loss(&mut self, loss: &Loss, batch: &mut Batch) {
-        let before = batch.len();
         self.counts.lost += loss.count;
+        self.loss_again(loss, batch);
+    }
+
+    /// Appends them again, where those that were appended first are dropped.
+    pub(crate) fn loss_again(&mut self, loss: &Loss, batch: &mut Batch) {
+        let before = batch.len();
         marks::push_loss(&LossMark::of_probe(loss, self.options.wall_offset_ns), batch);
         self.counts.events += (batch.len() - before) as u64;
     }
