@@ -316,7 +316,7 @@ fn pid_namespace(roots: &Roots) -> Finding {
         Ok(_) => Finding::limited(
             WHAT,
             "one of its own",
-            "Run capture on the host (nsenter -t 1 -p -m) to see the ids and the process table of the whole machine; --pid needs that.",
+            "Run capture on the host (nsenter -t 1 -p -m) to know the processes outside this namespace from the start on.",
         ),
         Err(error) => Finding::limited(WHAT, error.to_string(), "Mount /proc."),
     }

@@ -113,11 +113,26 @@ pub enum LiveError {
         /// What it is instead.
         hint: &'static str,
     },
-    /// A process by its id, inside a pid namespace.
+    /// A process by its id, inside a pid namespace and without iterators.
     #[error(
-        "--pid needs the process ids of the host, and this is a pid namespace of its own: run it on the host (nsenter -t 1 -p), or watch a command"
+        "--pid: this is a pid namespace of its own, and what the host counts its processes by cannot be told: no iterators over threads ({reason}): run it on the host (nsenter -t 1 -p), or watch a command"
     )]
-    NotHostPids,
+    NotHostPids {
+        /// Why there are none.
+        reason: String,
+    },
+    /// A process of a pid namespace further in, by its number in this one.
+    #[error(
+        "--pid {pid}: the process is in a pid namespace inside this one, and the kernel ({release}; 6.1 can) does not tell what the host counts it by: {reason}: run capture on the host (nsenter -t 1 -p), or watch the process by which the inner namespace was made"
+    )]
+    NestedPid {
+        /// Its number in this namespace.
+        pid: u32,
+        /// `uname -r`.
+        release: String,
+        /// What the kernel said.
+        reason: String,
+    },
     /// The user to go on as does not exist.
     #[error("--user {name}: there is no such user on this machine")]
     NoUser {

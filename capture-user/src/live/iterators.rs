@@ -5,16 +5,16 @@
 //! Where the kernel refuses them there is a reason, and /proc.
 
 use super::error::LiveError;
+use super::iter_link::IterLink;
 use super::offsets::Resolved;
-use super::samples::CpuIterator;
-use super::whoami::has_host_pids;
+use super::tasks::Thread;
 use aya::Ebpf;
-use aya::programs::{Iter, ProgramError};
+use aya::programs::{Iter, ProgramError, ProgramFd};
 use capture_common::abi::RecordView;
 use capture_common::kernel_offsets::ABSENT;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// Names of the programs in the object, and the kinds of iterators.
 pub(super) const PROGRAMS: [(&str, &str); 3] =
@@ -22,9 +22,6 @@ pub(super) const PROGRAMS: [(&str, &str); 3] =
 
 /// Why the iterators are not tried at all.
 pub(super) fn obstacle(resolved: &Resolved) -> Option<String> {
-    if !has_host_pids() {
-        return Some("this is a pid namespace of its own, whose ids /proc has".to_owned());
-    }
     let has_them = resolved.globals.iter().any(|&(name, value)| name == "IM_SEQ" && value != ABSENT);
     (!has_them).then(|| "this kernel has no BPF iterators".to_owned())
 }
@@ -39,23 +36,35 @@ const EMPTY_MAX: u32 = 1000;
 pub struct Iterators {
     tasks: File,
     files: File,
-    cpu: Option<CpuIterator>,
+    cpu: Option<IterLink>,
+    /// The program over threads, for further readings.
+    program: Option<ProgramFd>,
+    /// This process's id as the kernel counts it.
+    own_pid: u32,
+}
+
+fn threads(iterator: &IterLink) -> io::Result<Vec<Thread>> {
+    let mut threads = Vec::new();
+    each_record(&mut iterator.open()?, &mut |record| threads.extend(Thread::of(record)))?;
+    Ok(threads)
 }
 
 impl Iterators {
     /// Attaches and opens the programs, which are loaded.
-    pub(super) fn open(ebpf: &mut Ebpf) -> Result<Iterators, ProgramError> {
-        let mut open = |name: &str| -> Result<File, ProgramError> {
-            let program = ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?;
-            let program: &mut Iter = program.try_into()?;
-            let link = program.attach()?;
-            let link = program.take_link(link)?;
-            link.into_file().map_err(|e| ProgramError::IOError(io::Error::other(e)))
+    pub(super) fn open(ebpf: &Ebpf, own_pid: u32) -> Result<Iterators, ProgramError> {
+        let program = |name: &str| -> Result<&ProgramFd, ProgramError> {
+            let program: &Iter = ebpf.program(name).ok_or(ProgramError::NotLoaded)?.try_into()?;
+            program.fd()
         };
-        let [(tasks, _), (files, _), (cpu, _)] = PROGRAMS;
-        let (tasks, files) = (open(tasks)?, open(files)?);
-        let cpu: &Iter = ebpf.program(cpu).ok_or(ProgramError::NotLoaded)?.try_into()?;
-        Ok(Iterators { tasks, files, cpu: Some(CpuIterator::attach(cpu.fd()?.as_fd())?) })
+        let [tasks, files, cpu] = [program(PROGRAMS[0].0)?, program(PROGRAMS[1].0)?, program(PROGRAMS[2].0)?];
+        let attach = |program: &ProgramFd| IterLink::attach(program.as_fd());
+        Ok(Iterators {
+            tasks: attach(tasks)?.open()?,
+            files: attach(files)?.open()?,
+            cpu: Some(attach(cpu)?),
+            program: Some(tasks.try_clone()?),
+            own_pid,
+        })
     }
 
     /// The probe's object with these programs alone, for who wants nothing else of it.
@@ -74,8 +83,27 @@ impl Iterators {
     }
 
     /// The iterator over the CPU time of threads; once.
-    pub(super) fn take_cpu(&mut self) -> Option<CpuIterator> {
+    pub(super) fn take_cpu(&mut self) -> Option<IterLink> {
         self.cpu.take()
+    }
+
+    /// This process's id as the kernel counts it.
+    pub(super) fn own_pid(&self) -> u32 {
+        self.own_pid
+    }
+
+    /// All threads that this process's pid namespace has now.
+    pub(super) fn threads_now(&self) -> io::Result<Vec<Thread>> {
+        threads(&IterLink::attach(self.program()?)?)
+    }
+
+    /// The threads of one process, of which this is the pidfd; an error before Linux 6.1.
+    pub(super) fn threads_of(&self, process: BorrowedFd<'_>) -> io::Result<Vec<Thread>> {
+        threads(&IterLink::attach_to(self.program()?, process)?)
+    }
+
+    fn program(&self) -> io::Result<BorrowedFd<'_>> {
+        self.program.as_ref().map(AsFd::as_fd).ok_or_else(|| io::Error::other("there is no program"))
     }
 
     /// Gives each thread's record to `each`.

@@ -133,8 +133,7 @@ impl Probe {
                 what: format!("a ring of {ring_bytes} bytes: a power of two from 1 MiB on is needed"),
             });
         }
-        let own_tgid =
-            if options.exclude_self || options.only_tree { own_tgid(&resolved, &kernel_btf)? } else { 0 };
+        let own_tgid = own_tgid(&resolved, &kernel_btf)?;
         let object = patched(options, ring_bytes, resolved.cast_kfunc)?;
         let settings = settings(options, ring_bytes, own_tgid, &cpus);
         let mut loader = EbpfLoader::new();
@@ -185,7 +184,7 @@ impl Probe {
             &kernel_btf,
         )?;
         probe.iterators = Some(match refused {
-            None => Iterators::open(&mut probe.ebpf).map_err(|e| e.to_string()),
+            None => Iterators::open(&probe.ebpf, own_tgid as u32).map_err(|e| e.to_string()),
             Some(reason) => Err(reason),
         });
         probe.steps.add("verifier", began);

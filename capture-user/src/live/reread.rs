@@ -15,6 +15,7 @@ use super::changes::{Changes, Watched};
 use super::decode::Decoder;
 use super::snapshot::{self, Reread};
 use super::stale::Stale;
+use super::whoami::Numbers;
 use capture_common::Batch;
 use capture_common::abi::{ForkFixed, ProcExitFixed, RecordView, kind};
 use std::collections::HashMap;
@@ -57,6 +58,7 @@ pub(crate) struct Rereads {
     waiting: HashMap<u32, Waiting>,
     /// Every process of the machine is to be read.
     all: bool,
+    /// `None` where /proc has other ids than the events, inside a pid namespace.
     to_reader: Option<Sender<Request>>,
     readings: Receiver<Reading>,
     /// Readings that the stream has not reached.
@@ -127,7 +129,7 @@ impl Rereads {
         Ok(Self {
             waiting: HashMap::new(),
             all: false,
-            to_reader: Some(to_reader),
+            to_reader: (Numbers::of_proc() == Numbers::Kernel).then_some(to_reader),
             readings,
             read: Vec::new(),
             is_reading: false,
@@ -147,6 +149,9 @@ impl Rereads {
 
     /// The state of everything changed unseen, up to a time.
     pub(crate) fn want_all(&mut self, until_ns: u64) {
+        if self.to_reader.is_none() {
+            return;
+        }
         self.all = true;
         for watched in self.waiting.values_mut().filter_map(|w| w.watched.as_mut()) {
             watched.spoil(until_ns);
@@ -155,6 +160,9 @@ impl Rereads {
 
     /// The state of one process changed unseen, up to a time.
     pub(crate) fn want(&mut self, pid: u32, until_ns: u64) {
+        if self.to_reader.is_none() {
+            return;
+        }
         if self.waiting.len() >= WAITING_MAX && !self.waiting.contains_key(&pid) {
             self.all = true;
             return;

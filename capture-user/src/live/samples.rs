@@ -5,16 +5,13 @@
 //! `/proc`. It reads in the middle of each second of the wall clock, so that each second of the stream
 //! has one sample of every thread, and rests nine times as long as a reading took.
 
-#![allow(unsafe_code, reason = "live/: the kernel's call for another reading of an iterator")]
-
 use super::error::LiveError;
+use super::iter_link::IterLink;
 use super::iterators::each_record;
 use super::snapshot::{self, NS_PER_TICK};
-use super::whoami::has_host_pids;
+use super::whoami::Numbers;
 use capture_common::abi::IterCpuFixed;
-use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
@@ -42,58 +39,15 @@ impl CpuTime {
     }
 }
 
-/// The probe's iterator over the CPU time of threads, which can be read again and again.
-#[derive(Debug)]
-pub(super) struct CpuIterator {
-    link: OwnedFd,
-}
-
-/// `union bpf_attr` of BPF_LINK_CREATE and BPF_ITER_CREATE, as far as both go.
-#[repr(C)]
-#[derive(Default)]
-struct BpfAttr {
-    /// Program, or link.
-    fd: u32,
-    /// Target, or flags; 0.
-    target: u32,
-    attach_type: u32,
-    flags: u32,
-}
-
-impl CpuIterator {
-    /// Attaches the program, which is loaded.
-    pub(super) fn attach(program: BorrowedFd<'_>) -> io::Result<CpuIterator> {
-        const BPF_LINK_CREATE: libc::c_int = 28;
-        const BPF_TRACE_ITER: u32 = 28;
-        let link = bpf(BPF_LINK_CREATE, program.as_raw_fd(), BPF_TRACE_ITER, size_of::<BpfAttr>())?;
-        Ok(CpuIterator { link })
-    }
-
-    fn read(&self) -> io::Result<Vec<CpuTime>> {
-        const BPF_ITER_CREATE: libc::c_int = 33;
-        /// The link and flags.
-        const LEN: usize = 8;
-        let mut file = File::from(bpf(BPF_ITER_CREATE, self.link.as_raw_fd(), 0, LEN)?);
-        let mut times = Vec::new();
-        each_record(&mut file, &mut |record| {
-            if let Some((fixed, _)) = record.split::<IterCpuFixed>() {
-                times.push(CpuTime::of(record.header.tid, &fixed));
-            }
-        })?;
-        Ok(times)
-    }
-}
-
-/// bpf(2) for a command that makes an fd.
-fn bpf(command: libc::c_int, fd: RawFd, attach_type: u32, len: usize) -> io::Result<OwnedFd> {
-    let attr = BpfAttr { fd: fd as u32, attach_type, ..BpfAttr::default() };
-    // SAFETY: the kernel reads `len` bytes of `attr`, which has as many.
-    let made = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const attr, len) };
-    if made < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: a new fd that nobody else has.
-    Ok(unsafe { OwnedFd::from_raw_fd(made as RawFd) })
+/// What an iterator over the CPU time of threads tells now.
+fn read(iterator: &IterLink) -> io::Result<Vec<CpuTime>> {
+    let mut times = Vec::new();
+    each_record(&mut iterator.open()?, &mut |record| {
+        if let Some((fixed, _)) = record.split::<IterCpuFixed>() {
+            times.push(CpuTime::of(record.header.tid, &fixed));
+        }
+    })?;
+    Ok(times)
 }
 
 /// The thread that samples.
@@ -104,19 +58,20 @@ pub(super) struct Sampler {
 }
 
 impl Sampler {
-    /// Starts to sample; `iterator` is where from, if not from /proc. `None` in a pid namespace of its own,
-    /// where /proc has other ids than the events.
+    /// Starts to sample; `iterator` is where from, if not from /proc. `None` where that
+    /// has other ids than the events, inside a pid namespace.
     pub(super) fn start(
-        iterator: Option<CpuIterator>,
+        iterator: Option<IterLink>,
         to: Sender<Vec<CpuTime>>,
     ) -> Result<Option<Sampler>, LiveError> {
-        if iterator.is_none() && !has_host_pids() {
+        let has_proc = Numbers::of_proc() == Numbers::Kernel;
+        if iterator.is_none() && !has_proc {
             return Ok(None);
         }
         let (stop, stopped) = channel();
         let thread = std::thread::Builder::new()
             .name("capture-samples".into())
-            .spawn(move || sample(iterator.as_ref(), &stopped, &to))
+            .spawn(move || sample(iterator.as_ref(), has_proc, &stopped, &to))
             .map_err(|source| LiveError::Os {
                 what: "starting the thread that notes the CPU time of threads",
                 source,
@@ -135,15 +90,20 @@ impl Drop for Sampler {
     }
 }
 
-fn sample(mut iterator: Option<&CpuIterator>, stopped: &Receiver<()>, to: &Sender<Vec<CpuTime>>) {
+fn sample(
+    mut iterator: Option<&IterLink>,
+    has_proc: bool,
+    stopped: &Receiver<()>,
+    to: &Sender<Vec<CpuTime>>,
+) {
     loop {
         let began = Instant::now();
-        let times = match iterator.map(CpuIterator::read) {
+        let times = match iterator.map(read) {
             Some(Ok(times)) => times,
             // Rights that were given up, or a /proc that is hidden: the next way, or no samples.
             Some(Err(_)) | None => {
                 iterator = None;
-                snapshot::cpu_times().unwrap_or_default()
+                if has_proc { snapshot::cpu_times().unwrap_or_default() } else { Vec::new() }
             }
         };
         if to.send(times).is_err() {

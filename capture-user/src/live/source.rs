@@ -196,8 +196,7 @@ impl Attached {
         let began_ns = collector.began_ns();
         let start_ts_ns = collector.clock().wall_ns(began_ns);
         let shared = Arc::new(Shared::default());
-        let watching = options.watch.as_ref().map(|watch| prepare_watch(watch, &mut collector, &shared));
-        let watching = watching.transpose()?;
+        let watching = prepare_watch(options, &mut collector, iterators.as_ref(), &shared)?;
         let classes = collector.probe().take_classes(&options.live.probe)?;
         let watch = options.containers.as_ref().map(|c| Watch::new(c.directory.clone()));
         let (queue, batches, used) = Queue::new(shared.clone(), watch);
@@ -263,15 +262,18 @@ impl Attached {
     }
 }
 
+/// Puts the root of the watched tree into it, where one is watched.
 fn prepare_watch(
-    watch: &WatchOptions,
+    options: &SourceOptions,
     collector: &mut Collector,
+    iterators: Result<&Iterators, &String>,
     shared: &Arc<Shared>,
-) -> Result<Watching, LiveError> {
+) -> Result<Option<Watching>, LiveError> {
+    let Some(watch) = &options.watch else { return Ok(None) };
     let (stop, stopped) = (shared.clone(), shared.clone());
     let stop = move || stop.stop.store(true, Ordering::Relaxed);
     let stopped = move || stopped.stop.load(Ordering::Relaxed);
-    Watching::prepare(watch, collector.probe(), stop, stopped)
+    Watching::prepare(watch, collector.probe(), iterators, stop, stopped).map(Some)
 }
 
 impl Drop for LiveSource {

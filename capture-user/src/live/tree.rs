@@ -6,6 +6,7 @@
 
 use super::error::LiveError;
 use super::load::{map_error, missing};
+use super::tasks::{Process, Tasks};
 use aya::maps::{Array, HashMap, Map, MapData};
 use capture_common::abi::{tree_state, tree_word};
 use std::collections::HashSet;
@@ -55,16 +56,16 @@ impl Tree {
 
     /// Adds a process and all that descend from it. The probe sees to children made meanwhile, if
     /// their parent is a member by then; so the search goes on until it finds nobody new.
-    pub(crate) fn adopt(&mut self, root: u32) -> Result<(), LiveError> {
+    pub(super) fn adopt(&mut self, root: u32, tasks: &Tasks<'_>) -> Result<(), LiveError> {
         self.add(root)?;
         let mut known = HashSet::from([root]);
         loop {
-            let parents = parents_of_all();
+            let listed = tasks.list()?;
             let before = known.len();
             // A child can be listed before its parent: until a pass adds none.
             loop {
-                let new = |(pid, parent): &&(u32, u32)| known.contains(parent) && !known.contains(pid);
-                let found: Vec<u32> = parents.iter().filter(new).map(|(pid, _)| *pid).collect();
+                let is_new = |p: &&Process| known.contains(&p.parent) && !known.contains(&p.pid);
+                let found: Vec<u32> = listed.iter().filter(is_new).map(|process| process.pid).collect();
                 if found.is_empty() {
                     break;
                 }
@@ -74,6 +75,7 @@ impl Tree {
                 }
             }
             if known.len() == before {
+                self.drop_ended(&known, &listed);
                 return Ok(());
             }
         }
@@ -82,50 +84,19 @@ impl Tree {
     fn add(&mut self, pid: u32) -> Result<(), LiveError> {
         const BPF_NOEXIST: u64 = 1;
         match self.members.insert(pid, tree_state::ALIVE, BPF_NOEXIST) {
-            Err(e) if self.members.get(&pid, 0).is_err() => return Err(map_error(MAP, e)),
+            Err(e) if self.members.get(&pid, 0).is_err() => Err(map_error(MAP, e)),
             // The probe was faster.
-            Err(_) | Ok(()) => {}
+            Err(_) | Ok(()) => Ok(()),
         }
-        // One that ended before it was added stays in the map until its parent waits for it, or for
-        // ever if that has happened.
-        if is_over(pid) {
-            // It may be gone from the map already.
-            let _ = self.members.remove(&pid);
-        }
-        Ok(())
     }
-}
 
-/// State and parent in `/proc/PID/stat`.
-fn state_and_parent(pid: u32) -> Option<(u8, u32)> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in front of them may hold anything, a closing parenthesis too.
-    let end = stat.iter().rposition(|b| *b == b')')?;
-    let mut words = stat.get(end + 2..)?.split(|b| *b == b' ');
-    let state = *words.next()?.first()?;
-    Some((state, std::str::from_utf8(words.next()?).ok()?.parse().ok()?))
-}
-
-fn is_over(pid: u32) -> bool {
-    state_and_parent(pid).is_none_or(|(state, _)| matches!(state, b'Z' | b'X'))
-}
-
-/// Every process with its parent.
-fn parents_of_all() -> Vec<(u32, u32)> {
-    let pids = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(|pid| Some((pid, state_and_parent(pid)?.1))).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_process_has_its_parent() {
-        let parent = std::os::unix::process::parent_id();
-        assert!(parents_of_all().contains(&(std::process::id(), parent)));
-        assert!(!is_over(std::process::id()));
-        assert!(is_over(u32::MAX));
+    /// A process that ended before it was added stays in the map until its parent waits for it, or for
+    /// ever if that has happened. The list is younger than the last addition.
+    fn drop_ended(&mut self, added: &HashSet<u32>, listed: &[Process]) {
+        let alive: HashSet<u32> = listed.iter().filter(|p| !p.is_over).map(|p| p.pid).collect();
+        for pid in added.difference(&alive) {
+            // It may be gone from the map already.
+            let _ = self.members.remove(pid);
+        }
     }
 }

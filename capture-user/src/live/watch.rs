@@ -12,7 +12,9 @@
 
 use super::command::{CommandEnd, CommandLine, Held, Running};
 use super::error::LiveError;
+use super::iterators::Iterators;
 use super::load::Probe;
+use super::tasks::Tasks;
 use super::tree::Tree;
 use super::whoami::has_host_pids;
 use capture_common::Snapshot;
@@ -56,6 +58,7 @@ impl Watching {
     pub(crate) fn prepare(
         options: &WatchOptions,
         probe: &mut Probe,
+        iterators: Result<&Iterators, &String>,
         stop: impl Fn() + Send + 'static,
         stopped: impl Fn() -> bool + Send + 'static,
     ) -> Result<Watching, LiveError> {
@@ -76,11 +79,14 @@ impl Watching {
                 Ok(Watching { tree, held: Some(held), running: None })
             }
             Root::Process(pid) => {
-                if !has_host_pids() {
-                    return Err(LiveError::NotHostPids);
-                }
                 let process = open_process(*pid)?;
-                tree.adopt(*pid)?;
+                let tasks = tasks(iterators)?;
+                let root = tasks.kernel_pid(*pid, &process)?;
+                // While it is there, nobody else has its number.
+                if has_ended(&process) {
+                    return Err(LiveError::NoProcess { pid: *pid, hint: ": it has ended" });
+                }
+                tree.adopt(root, &tasks)?;
                 let tree = Arc::new(tree);
                 let ended = wait_for_tree(tree.clone(), options.whole_tree);
                 let wait = move || {
@@ -99,11 +105,7 @@ impl Watching {
     /// Cuts a snapshot of the machine to what concerns the tree: its processes and their ancestors
     /// whole; of the others their names, which events tell by number, and nothing private.
     pub(crate) fn cut(&self, snapshot: &mut Snapshot) {
-        let mut members: HashSet<i64> = match &self.held {
-            // In a pid namespace the map has other numbers.
-            Some(held) => HashSet::from([i64::from(held.pid)]),
-            None => self.tree.pids().map(i64::from).collect(),
-        };
+        let mut members: HashSet<i64> = self.tree.pids().map(i64::from).collect();
         snapshot.fds.retain(|(pid, _)| members.contains(pid));
         let parents: HashMap<i64, i64> = snapshot.threads.iter().map(|t| (t.pid, t.ptid)).collect();
         for pid in members.clone() {
@@ -154,6 +156,15 @@ impl CommandEnd {
     }
 }
 
+/// Where the processes come from: inside a pid namespace /proc has other ids than the kernel.
+fn tasks<'a>(iterators: Result<&'a Iterators, &String>) -> Result<Tasks<'a>, LiveError> {
+    if has_host_pids() {
+        return Ok(Tasks::Proc);
+    }
+    let iterators = iterators.map_err(|reason| LiveError::NotHostPids { reason: reason.clone() })?;
+    Ok(Tasks::Iterators(iterators))
+}
+
 /// A handle of a process that stays its own whoever gets the id later.
 fn open_process(pid: u32) -> Result<OwnedFd, LiveError> {
     // SAFETY: takes numbers; the result is a new fd or an error.
@@ -171,9 +182,18 @@ fn open_process(pid: u32) -> Result<OwnedFd, LiveError> {
 
 /// Waits for the end of all threads of the process.
 fn wait_for_end(process: &OwnedFd) {
+    while !ends_within(process, -1) {}
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    ends_within(process, 0)
+}
+
+/// Whether the last thread of the process ends before the time is over; -1: no limit.
+fn ends_within(process: &OwnedFd, time_ms: i32) -> bool {
     let mut poll = libc::pollfd { fd: process.as_raw_fd(), events: libc::POLLIN, revents: 0 };
     // SAFETY: one valid pollfd.
-    while unsafe { libc::poll(&raw mut poll, 1, -1) } <= 0 {}
+    unsafe { libc::poll(&raw mut poll, 1, time_ms) > 0 }
 }
 
 #[cfg(test)]
@@ -191,6 +211,7 @@ mod tests {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let process = open_process(child.id()).unwrap();
         wait_for_end(&process);
+        assert!(has_ended(&process));
         assert!(child.wait().unwrap().success());
     }
 

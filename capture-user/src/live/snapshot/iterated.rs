@@ -7,6 +7,7 @@
 use super::processes::{self, Begin, NS_PER_TICK, THREAD_FLAGS};
 use super::{fds, sockets};
 use crate::live::iterators::Iterators;
+use crate::live::whoami::Numbers;
 use capture_common::abi::{
     FdInfo, IterFileFixed, IterTaskFixed, RecordView, SockInfo, TaskInfo, exe_flag, iter_flag, section_flag,
     tag,
@@ -41,29 +42,56 @@ pub(super) struct Table {
 }
 
 /// What the iterators told.
-#[derive(Default)]
 pub(super) struct Found {
+    folders: Folders,
     /// By process, the main thread first, then ascending.
     tasks: Vec<Task>,
     tables: HashMap<i64, Table>,
 }
 
-/// Reads the iterators, threads first.
-pub(super) fn read(iterators: &mut Iterators) -> io::Result<Found> {
-    let mut found = Found::default();
-    iterators.each_task(&mut |record| {
-        if let Some(task) = task(record) {
-            found.tasks.push(task);
+/// Which folder of /proc is that of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Folders {
+    /// That of the kernel's id.
+    ByKernelId,
+    /// That of the process's number in its pid namespace, if it is one at this level.
+    ByNumber { level: u32 },
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Folders {
+    fn new(numbers: Numbers, own: Option<&TaskInfo>) -> Folders {
+        match (numbers, own) {
+            (Numbers::Kernel, _) => Folders::ByKernelId,
+            (Numbers::Own, Some(own)) => Folders::ByNumber { level: own.pidns_level },
+            _ => Folders::Unknown,
         }
-    })?;
-    found.tasks.sort_unstable_by_key(|t| (t.info.pid, t.info.tid != t.info.pid, t.info.tid));
-    Ok(found)
+    }
+
+    fn number(self, process: &TaskInfo) -> Option<u32> {
+        match self {
+            Folders::ByKernelId => Some(process.pid),
+            Folders::ByNumber { level } => (process.pidns_level == level).then_some(process.vpid),
+            Folders::Unknown => None,
+        }
+    }
+}
+
+/// Reads the threads. `numbers` is what the folders of /proc are named by.
+pub(super) fn read(iterators: &mut Iterators, numbers: Numbers) -> io::Result<Found> {
+    let mut tasks = Vec::new();
+    iterators.each_task(&mut |record| tasks.extend(task(record)))?;
+    tasks.sort_unstable_by_key(|t| (t.info.pid, t.info.tid != t.info.pid, t.info.tid));
+    let own = tasks.iter().find(|t| t.info.pid == iterators.own_pid());
+    let folders = Folders::new(numbers, own.map(|t| &t.info));
+    Ok(Found { folders, tasks, tables: HashMap::new() })
 }
 
 impl Found {
     /// Reads the open files, too.
     pub(super) fn read_files(&mut self, iterators: &mut Iterators) -> io::Result<()> {
-        let own_pid = std::process::id();
+        let own_pid = iterators.own_pid();
         let own_fds = iterators.own_fds();
         iterators.each_file(&mut |record| {
             let Some(fd) = file(record) else { return };
@@ -113,15 +141,20 @@ impl Found {
         // The first thread's counts are the process's, as /proc/PID/stat has them.
         first.pfminor = main.fixed.group_min_flt + total(main, others, |t| t.min_flt);
         first.pfmajor = main.fixed.group_maj_flt + total(main, others, |t| t.maj_flt);
-        let folder = proc.join(pid.to_string());
-        if main.info.pf_flags & PF_KTHREAD != 0 {
-            processes::name_kernel_thread(&folder, &mut first);
-        } else {
-            let own_root = main.fixed.flags & iter_flag::ROOT_OF_READER != 0;
-            processes::read_names(&folder, own_root, &mut first);
+        let folder = self.folders.number(&main.info).map(|number| proc.join(number.to_string()));
+        let is_kernel_thread = main.info.pf_flags & PF_KTHREAD != 0;
+        match &folder {
+            Some(folder) if is_kernel_thread => processes::name_kernel_thread(folder, &mut first),
+            Some(folder) => {
+                let own_root = main.fixed.flags & iter_flag::ROOT_OF_READER != 0;
+                processes::read_names(folder, own_root, &mut first);
+            }
+            None => first.exe.clone_from(&first.comm),
+        }
+        if !is_kernel_thread {
             set_image(&main.info, &mut first);
         }
-        first.cgroups = processes::read_cgroups(&folder);
+        first.cgroups = folder.map(|folder| processes::read_cgroups(&folder)).unwrap_or_default();
         let mut threads = vec![first];
         for task in others.iter().filter(|t| !begin.is_before(ticks(&t.info))) {
             let mut thread = thread_record(&task.info, boot_ts_ns, begin);

@@ -9,7 +9,8 @@
 //!
 //! Invariant: an entry that cannot be read costs that entry (a process that ended meanwhile, an
 //! fd that was closed) and is counted in [`Gaps`]; it never costs the table. Only a /proc that
-//! cannot be listed at all is an error. Nothing is written, no namespace is entered.
+//! cannot be listed at all is an error. Nothing is written, no namespace is entered. Ids are the
+//! kernel's, as events have them: inside a pid namespace the iterators tell those, and /proc names.
 
 #![allow(unsafe_code, reason = "live/: interface addresses and socket names come from libc")]
 
@@ -25,6 +26,7 @@ mod users;
 use super::iterators::Iterators;
 use super::samples::CpuTime;
 use super::steps::Steps;
+use super::whoami::Numbers;
 pub(super) use processes::NS_PER_TICK;
 
 use capture_common::Snapshot;
@@ -114,7 +116,7 @@ pub struct StartState {
 /// # Errors
 /// Only if /proc cannot be listed.
 pub(super) fn take(iterators: Result<Iterators, String>) -> Result<Snapped, SnapshotError> {
-    take_since(&Roots::default(), processes::Begin::now(), iterators)
+    take_since(&Roots::default(), Numbers::of_proc(), processes::Begin::now(), iterators)
 }
 
 /// The state of this machine by the probe's iterators, threads that begin meanwhile included.
@@ -122,7 +124,8 @@ pub(super) fn take(iterators: Result<Iterators, String>) -> Result<Snapped, Snap
 /// # Errors
 /// Only if /proc cannot be listed.
 pub fn take_with(iterators: Iterators) -> Result<Taken, SnapshotError> {
-    take_since(&Roots::default(), processes::Begin::LATE, Ok(iterators)).map(Snapped::into_taken)
+    take_since(&Roots::default(), Numbers::of_proc(), processes::Begin::LATE, Ok(iterators))
+        .map(Snapped::into_taken)
 }
 
 /// CLOCK_MONOTONIC, ns; late where there is none, so that nothing counts as read before.
@@ -168,18 +171,19 @@ pub(super) fn is_socket(kind: &FdKind) -> bool {
     !matches!(kind, FdKind::File { .. } | FdKind::Other { .. })
 }
 
-/// The state of the machine that `roots` show. Interface addresses alone always come from the
+/// The state of the machine that `roots` show, with the ids that are there. Interface addresses alone always come from the
 /// running system, since no file lists them with their masks.
 ///
 /// # Errors
 /// Only if [`Roots::proc`] cannot be listed.
 pub fn take_from(roots: &Roots) -> Result<Taken, SnapshotError> {
     let why = Err("only /proc was asked".to_owned());
-    take_since(roots, processes::Begin::LATE, why).map(Snapped::into_taken)
+    take_since(roots, Numbers::Kernel, processes::Begin::LATE, why).map(Snapped::into_taken)
 }
 
 fn take_since(
     roots: &Roots,
+    numbers: Numbers,
     begin: processes::Begin,
     iterators: Result<Iterators, String>,
 ) -> Result<Snapped, SnapshotError> {
@@ -197,11 +201,15 @@ fn take_since(
     };
     taking.snapped.start.steps.add("machine and users", began);
     let found = match iterators {
-        Ok(mut iterators) => taking.iterate(&mut iterators).map_err(|e| e.to_string()),
+        Ok(mut iterators) => taking.iterate(&mut iterators, numbers).map_err(|e| e.to_string()),
         Err(why) => Err(why),
     };
     let began = Instant::now();
     let mut pids = processes::list(&roots.proc)?;
+    if numbers != Numbers::Kernel {
+        // To events they would mean other processes.
+        pids.clear();
+    }
     taking.snapped.start.steps.add("list of processes", began);
     match found {
         Ok(mut found) => {
@@ -248,9 +256,9 @@ impl<'a> Taking<'a> {
     }
 
     /// Reads both iterators.
-    fn iterate(&mut self, iterators: &mut Iterators) -> io::Result<iterated::Found> {
+    fn iterate(&mut self, iterators: &mut Iterators, numbers: Numbers) -> io::Result<iterated::Found> {
         let began = Instant::now();
-        let mut found = iterated::read(iterators)?;
+        let mut found = iterated::read(iterators, numbers)?;
         self.snapped.start.steps.add("threads by iterator", began);
         let began = Instant::now();
         found.read_files(iterators)?;
