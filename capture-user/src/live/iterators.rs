@@ -10,7 +10,7 @@ use super::offsets::Resolved;
 use super::tasks::Thread;
 use aya::Ebpf;
 use aya::programs::{Iter, ProgramError, ProgramFd};
-use capture_common::abi::RecordView;
+use capture_common::abi::{RECORD_MAX, RecordHeader, RecordView};
 use capture_common::kernel_offsets::ABSENT;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -148,10 +148,7 @@ pub(super) fn each_record(file: &mut impl Read, each: &mut dyn FnMut(&RecordView
         }
         empty = 0;
         let mut at = 0;
-        while let Some(record) = RecordView::parse(&buffer[at..filled]) {
-            if record.header.len == 0 {
-                return Err(io::Error::new(ErrorKind::InvalidData, "a record without length"));
-            }
+        while let Some(record) = first_record(&buffer[at..filled])? {
             each(&record);
             at += record.header.len as usize;
         }
@@ -161,6 +158,24 @@ pub(super) fn each_record(file: &mut impl Read, each: &mut dyn FnMut(&RecordView
     match filled {
         0 => Ok(()),
         left => Err(io::Error::new(ErrorKind::InvalidData, format!("{left} bytes of a record at the end"))),
+    }
+}
+
+/// The first record of what was read; `None` if it is not whole yet.
+fn first_record(bytes: &[u8]) -> io::Result<Option<RecordView<'_>>> {
+    let Some(header) = RecordHeader::read(bytes) else { return Ok(None) };
+    let len = header.len as usize;
+    if !(RecordHeader::LEN_BYTES..=RECORD_MAX).contains(&len) || !len.is_multiple_of(8) {
+        return Err(io::Error::new(ErrorKind::InvalidData, format!("a record of {len} bytes")));
+    }
+    Ok(RecordView::parse(bytes))
+}
+
+#[cfg(test)]
+impl Iterators {
+    /// Iterators that tell what is in files, and no more.
+    pub(super) fn of_files(tasks: File, files: File) -> Iterators {
+        Iterators { tasks, files, cpu: None, program: None, own_pid: std::process::id() }
     }
 }
 
@@ -197,10 +212,48 @@ mod tests {
         }
     }
 
+    /// What is delivered of two whole records and what follows them, and the error.
+    fn read_with(bad: &[u8], step: usize) -> (Vec<u32>, String) {
+        let bytes = [&record(24, 1)[..], &record(48, 2), bad].concat();
+        let mut tids = Vec::new();
+        let read = each_record(&mut Slowly(&bytes, step), &mut |r| tids.push(r.header.tid));
+        (tids, read.expect_err("damage").to_string())
+    }
+
     #[test]
-    fn damage_is_an_error() {
-        let cut = &record(48, 1)[..40];
-        assert!(each_record(&mut Slowly(cut, 100), &mut |_| {}).is_err());
-        assert!(each_record(&mut Slowly(&[0; 24], 100), &mut |_| {}).is_err());
+    fn damage_is_an_error_and_what_is_before_it_is_delivered() {
+        let more = record(24, 4);
+        for step in [1, 7, 24, CHUNK] {
+            for cut in [1, 3, 4, 23, 24, 39] {
+                let says = format!("{cut} bytes of a record at the end");
+                assert_eq!(read_with(&record(40, 3)[..cut], step), (vec![1, 2], says), "{step}");
+            }
+            for len in [0, 1, 8, 16, 23, 25, 44, RECORD_MAX as u32 + 8, u32::MAX - 7, u32::MAX] {
+                let mut bad = record(24, 3);
+                bad[..4].copy_from_slice(&len.to_ne_bytes());
+                let says = format!("a record of {len} bytes");
+                assert_eq!(read_with(&[&bad[..], &more].concat(), step), (vec![1, 2], says), "{step}");
+            }
+        }
+    }
+
+    /// Gives what it has, then fails.
+    struct Failing<'a>(&'a [u8], ErrorKind);
+
+    impl Read for Failing<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Err(self.1.into()) } else { Read::read(&mut self.0, into) }
+        }
+    }
+
+    #[test]
+    fn a_reading_that_fails_delivers_what_it_gave() {
+        let bytes = [record(24, 1), record(32, 2)].concat();
+        // One that always has nothing yet is no endless loop.
+        for kind in [ErrorKind::Other, ErrorKind::OutOfMemory, ErrorKind::WouldBlock] {
+            let mut tids = Vec::new();
+            let read = each_record(&mut Failing(&bytes, kind), &mut |r| tids.push(r.header.tid));
+            assert_eq!((read.map_err(|e| e.kind()), tids), (Err(kind), vec![1, 2]));
+        }
     }
 }

@@ -7,7 +7,7 @@
 use super::error::LiveError;
 use super::features::kernel_release;
 use super::iterators::Iterators;
-use capture_common::abi::{IterTaskFixed, RecordView, TaskInfo, tag};
+use capture_common::abi::{IterTaskFixed, RecordView, TaskInfo, kind, tag};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -75,6 +75,9 @@ pub(super) struct Thread {
 impl Thread {
     /// What a record says; `None` if it is none of a thread.
     pub(super) fn of(record: &RecordView<'_>) -> Option<Thread> {
+        if record.header.kind != kind::ITER_TASK {
+            return None;
+        }
         let (fixed, sections) = record.split::<IterTaskFixed>()?;
         let info = TaskInfo::read(sections.find_tag(tag::TASK)?.data)?;
         Some(Thread {

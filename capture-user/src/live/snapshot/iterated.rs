@@ -9,8 +9,8 @@ use super::{fds, sockets};
 use crate::live::iterators::Iterators;
 use crate::live::whoami::Numbers;
 use capture_common::abi::{
-    FdInfo, IterFileFixed, IterTaskFixed, RecordView, SockInfo, TaskInfo, exe_flag, iter_flag, section_flag,
-    tag,
+    FdInfo, IterFileFixed, IterTaskFixed, RecordView, SockInfo, TaskInfo, exe_flag, iter_flag, kind,
+    section_flag, tag,
 };
 use capture_common::native::maps;
 use capture_common::snapshot::{FdKind, FdRecord, FdType, ThreadRecord};
@@ -42,21 +42,25 @@ pub(super) struct Table {
 }
 
 /// What the iterators told.
+#[derive(Default)]
 pub(super) struct Found {
     folders: Folders,
+    /// Records that cannot be understood.
+    pub(super) bad_records: u32,
     /// By process, the main thread first, then ascending.
     tasks: Vec<Task>,
     tables: HashMap<i64, Table>,
 }
 
 /// Which folder of /proc is that of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Folders {
     /// That of the kernel's id.
     ByKernelId,
     /// That of the process's number in its pid namespace, if it is one at this level.
     ByNumber { level: u32 },
     /// It cannot be told.
+    #[default]
     Unknown,
 }
 
@@ -78,23 +82,28 @@ impl Folders {
     }
 }
 
-/// Reads the threads. `numbers` is what the folders of /proc are named by.
-pub(super) fn read(iterators: &mut Iterators, numbers: Numbers) -> io::Result<Found> {
-    let mut tasks = Vec::new();
-    iterators.each_task(&mut |record| tasks.extend(task(record)))?;
-    tasks.sort_unstable_by_key(|t| (t.info.pid, t.info.tid != t.info.pid, t.info.tid));
-    let own = tasks.iter().find(|t| t.info.pid == iterators.own_pid());
-    let folders = Folders::new(numbers, own.map(|t| &t.info));
-    Ok(Found { folders, tasks, tables: HashMap::new() })
-}
-
 impl Found {
+    /// Reads the threads. `numbers` is what the folders of /proc are named by.
+    pub(super) fn read_tasks(&mut self, iterators: &mut Iterators, numbers: Numbers) -> io::Result<()> {
+        let read = iterators.each_task(&mut |record| match task(record) {
+            Some(task) => self.tasks.push(task),
+            None => self.bad_records += 1,
+        });
+        self.tasks.sort_unstable_by_key(|t| (t.info.pid, t.info.tid != t.info.pid, t.info.tid));
+        let own = self.tasks.iter().find(|t| t.info.pid == iterators.own_pid());
+        self.folders = Folders::new(numbers, own.map(|t| &t.info));
+        read
+    }
+
     /// Reads the open files, too.
     pub(super) fn read_files(&mut self, iterators: &mut Iterators) -> io::Result<()> {
         let own_pid = iterators.own_pid();
         let own_fds = iterators.own_fds();
         iterators.each_file(&mut |record| {
-            let Some(fd) = file(record) else { return };
+            let Some(fd) = file(record) else {
+                self.bad_records += 1;
+                return;
+            };
             let header = record.header;
             if header.pid == own_pid && own_fds.contains(&fd.fd) {
                 return;
@@ -182,6 +191,9 @@ fn ticks(info: &TaskInfo) -> u64 {
 }
 
 fn task(record: &RecordView<'_>) -> Option<Task> {
+    if record.header.kind != kind::ITER_TASK {
+        return None;
+    }
     let (fixed, sections) = record.split::<IterTaskFixed>()?;
     Some(Task { fixed, info: TaskInfo::read(sections.find_tag(tag::TASK)?.data)? })
 }
@@ -235,6 +247,9 @@ fn set_image(info: &TaskInfo, thread: &mut ThreadRecord) {
 
 /// An open file.
 fn file(record: &RecordView<'_>) -> Option<FdRecord> {
+    if record.header.kind != kind::ITER_FILE {
+        return None;
+    }
     let (fixed, sections) = record.split::<IterFileFixed>()?;
     let fd = i64::from(fixed.fd);
     let info = FdInfo::read(sections.find_tag(tag::FDINFO)?.data)?;
@@ -257,3 +272,6 @@ fn file(record: &RecordView<'_>) -> Option<FdRecord> {
     });
     Some(FdRecord { fd, ino: info.ino, kind })
 }
+
+#[cfg(test)]
+mod tests;

@@ -78,6 +78,8 @@ pub struct Gaps {
     pub unreadable_fds: u32,
     /// Sockets that no table of any network namespace has (unbound ones, mostly).
     pub unlisted_sockets: u32,
+    /// Records of iterators that say nothing that can be understood.
+    pub bad_records: u32,
     /// Whole files or lists that could not be read (users, groups, interfaces, socket tables).
     pub lists: u32,
 }
@@ -200,10 +202,12 @@ fn take_since(
         ..Snapshot::default()
     };
     taking.snapped.start.steps.add("machine and users", began);
-    let found = match iterators {
-        Ok(mut iterators) => taking.iterate(&mut iterators, numbers).map_err(|e| e.to_string()),
-        Err(why) => Err(why),
+    let mut found = iterated::Found::default();
+    let failure = match iterators {
+        Ok(mut iterators) => taking.iterate(&mut iterators, numbers, &mut found).err().map(|e| e.to_string()),
+        Err(why) => Some(why),
     };
+    taking.snapped.gaps.bad_records = found.bad_records;
     let began = Instant::now();
     let mut pids = processes::list(&roots.proc)?;
     if numbers != Numbers::Kernel {
@@ -211,27 +215,22 @@ fn take_since(
         pids.clear();
     }
     taking.snapped.start.steps.add("list of processes", began);
-    match found {
-        Ok(mut found) => {
-            let iterated = found.pids();
-            pids.extend(&iterated);
-            pids.sort_unstable();
-            pids.dedup();
-            for pid in pids {
-                if iterated.binary_search(&pid).is_ok() {
-                    taking.name(&mut found, pid);
-                } else if taking.read(pid) {
-                    taking.snapped.start.left_out += 1;
-                }
-            }
-        }
-        Err(why) => {
-            taking.snapped.start.without_iterators = Some(why);
-            for pid in pids {
-                taking.read(pid);
-            }
+    if failure.is_some() && numbers == Numbers::Kernel {
+        // What they told before they failed, /proc tells, too.
+        found = iterated::Found::default();
+    }
+    let iterated = found.pids();
+    pids.extend(&iterated);
+    pids.sort_unstable();
+    pids.dedup();
+    for pid in pids {
+        if iterated.binary_search(&pid).is_ok() {
+            taking.name(&mut found, pid);
+        } else if taking.read(pid) && failure.is_none() {
+            taking.snapped.start.left_out += 1;
         }
     }
+    taking.snapped.start.without_iterators = failure;
     Ok(taking.end())
 }
 
@@ -255,15 +254,20 @@ impl<'a> Taking<'a> {
         }
     }
 
-    /// Reads both iterators.
-    fn iterate(&mut self, iterators: &mut Iterators, numbers: Numbers) -> io::Result<iterated::Found> {
+    /// Reads both iterators, as far as they can be read.
+    fn iterate(
+        &mut self,
+        iterators: &mut Iterators,
+        numbers: Numbers,
+        found: &mut iterated::Found,
+    ) -> io::Result<()> {
         let began = Instant::now();
-        let mut found = iterated::read(iterators, numbers)?;
+        found.read_tasks(iterators, numbers)?;
         self.snapped.start.steps.add("threads by iterator", began);
         let began = Instant::now();
         found.read_files(iterators)?;
         self.snapped.start.steps.add("files by iterator", began);
-        Ok(found)
+        Ok(())
     }
 
     /// Takes a process over from the iterators, with its names from /proc.
