@@ -4,12 +4,16 @@
 //! is known all the same.
 
 use capture_common::snapshot::{FdKind, FdRecord, FdType, ThreadRecord};
+use capture_common::{Batch, EventSource, Next, Snapshot};
+use capture_file::Reader;
 use capture_tests::events::each_event_of;
 use capture_tests::live::{self, Capture, Summary};
 use capture_user::live::LiveError;
 use capture_user::live::iterators::Iterators;
 use capture_user::live::snapshot::{self, Roots, Taken};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -148,9 +152,9 @@ fn forgive<T: Clone + PartialEq>(
 /// The threads and fds of some processes, by ids.
 type Parts = (BTreeMap<i64, ThreadRecord>, BTreeMap<(i64, i64), FdRecord>);
 
-fn parts(taken: &Taken, of: impl Fn(i64) -> bool) -> Parts {
-    let threads = taken.snapshot.threads.iter().filter(|t| of(t.pid));
-    let tables = taken.snapshot.fds.iter().filter(|(pid, _)| of(*pid));
+fn parts(snapshot: &Snapshot, of: impl Fn(i64) -> bool) -> Parts {
+    let threads = snapshot.threads.iter().filter(|t| of(t.pid));
+    let tables = snapshot.fds.iter().filter(|(pid, _)| of(*pid));
     let fds = tables.flat_map(|(pid, fds)| fds.iter().map(move |fd| ((*pid, fd.fd), fd.clone())));
     (threads.map(|t| (t.tid, t.clone())).collect(), fds.collect())
 }
@@ -186,6 +190,17 @@ fn by_proc() -> Taken {
     snapshot::take_from(&Roots::default()).expect("lists /proc")
 }
 
+/// Where the first thread has ended /proc has no fds, and the iterators those of the others.
+fn set_survivor_aside(iterated: &mut Parts, proc: &Parts) {
+    let headless = |parts: &Parts| {
+        let survivor = parts.0.values().find(|t| t.comm == b"survivor")?.pid;
+        Some((survivor, parts.1.range((survivor, 0)..(survivor + 1, 0)).count()))
+    };
+    let (survivor, fds) = headless(iterated).expect("the process without its first thread");
+    assert!(fds > 3 && headless(proc) == Some((survivor, 0)), "{fds}");
+    iterated.1.retain(|(pid, _), _| *pid != survivor);
+}
+
 #[test]
 fn iterators_and_proc_tell_the_same() {
     let name = "iterators_and_proc_tell_the_same";
@@ -198,15 +213,8 @@ fn iterators_and_proc_tell_the_same() {
     assert_eq!(iterated.start.without_iterators, None);
     let proc = by_proc();
     let is_ours = |pid: i64| pids.contains(&pid);
-    let (mut a, b) = (parts(&iterated, is_ours), parts(&proc, is_ours));
-    // Where the first thread has ended /proc has no fds, and the iterators those of the others.
-    let headless = |parts: &Parts| {
-        let survivor = parts.0.values().find(|t| t.comm == b"survivor")?.pid;
-        Some((survivor, parts.1.range((survivor, 0)..(survivor + 1, 0)).count()))
-    };
-    let (survivor, fds) = headless(&a).expect("the process without its first thread");
-    assert!(fds > 3 && headless(&b) == Some((survivor, 0)), "{fds}");
-    a.1.retain(|(pid, _), _| *pid != survivor);
+    let (mut a, b) = (parts(&iterated.snapshot, is_ours), parts(&proc.snapshot, is_ours));
+    set_survivor_aside(&mut a, &b);
     compare(&a, &b);
     // The dead one is in neither.
     assert!(a.0.len() >= pids.len() + 3, "{} threads of {} processes", a.0.len(), pids.len());
@@ -215,6 +223,65 @@ fn iterators_and_proc_tell_the_same() {
             .map(|fd| format!("{:?}", fd.kind).split([' ', '{']).next().expect("a name").to_owned())
             .collect();
     assert!(kinds.len() >= 7, "{kinds:?}");
+}
+
+/// Type information of the kernel, where its structures and with them the iterators are found.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Stored flag of a thread that began just before the capture (`CLONE_INVERTED`).
+const YOUNG: u32 = 1 << 16;
+
+/// Records for a moment, with this in front of the program. What it said of the start, and the start state.
+fn record(in_front: &[&OsStr], file: &Path) -> (String, Snapshot) {
+    let mut words = in_front.iter().copied().chain([OsStr::new(CAPTURE)]);
+    let mut command = Command::new(words.next().expect("a program"));
+    command.args(words).args(["-v", "-M", "1", "-w"]).arg(file).stdin(Stdio::null()).stdout(Stdio::null());
+    let ended = Capture::spawn(&mut command).wait();
+    assert!(ended.status.success(), "{ended:?}");
+    let way =
+        ended.stderr.lines().find(|line| line.starts_with("start state: ")).expect("the way it was read");
+    let mut reader = Reader::open(file).expect("opens");
+    loop {
+        if let Next::Section(snapshot) = reader.next(&mut Batch::new()).expect("reads") {
+            return (way.to_owned(), *snapshot);
+        }
+    }
+}
+
+#[test]
+fn a_capture_without_iterators_has_the_same_start_state() {
+    let name = "a_capture_without_iterators_has_the_same_start_state";
+    let _turn = live::turn();
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(program) = live::compile("holdings", dir.path(), name) else { return };
+    if iterators(name).is_none() {
+        return;
+    }
+    let Some(unshare) = capture_tests::installed("unshare", name) else { return };
+    let place = tempfile::tempdir().expect("a folder");
+    let (_held, pids) = start(&program, &[place.path().to_str().expect("UTF-8")]);
+    let is_ours = |pid: i64| pids.contains(&pid);
+    let (way, with) = record(&[], &dir.path().join("with.scap"));
+    assert!(way.contains("by BPF iterators"), "{way}");
+    // A kernel without iterators: their structure has another name.
+    let mut btf = fs::read(BTF).expect("reads");
+    let is_name = |word: &[u8]| word == b"\0bpf_iter_meta\0";
+    let at = btf.windows(15).position(is_name).expect("this kernel has iterators");
+    btf[at + 1] = b'x';
+    let mask = dir.path().join("btf");
+    fs::write(&mask, btf).expect("writes");
+    let script = "mount --bind \"$1\" \"$2\" && shift 2 && exec \"$@\"";
+    let words = [unshare.as_os_str(), "--mount".as_ref(), "sh".as_ref(), "-c".as_ref(), script.as_ref()];
+    let words = [&words[..], &["sh".as_ref(), mask.as_os_str(), BTF.as_ref()]].concat();
+    let (way, without) = record(&words, &dir.path().join("without.scap"));
+    println!("{way}");
+    assert!(way.contains("without BPF iterators: this kernel has no BPF iterators"), "{way}");
+    let (mut a, mut b) = (parts(&with, is_ours), parts(&without, is_ours));
+    set_survivor_aside(&mut a, &b);
+    // The second capture finds them older than a second.
+    [&mut a.0, &mut b.0].into_iter().flat_map(|t| t.values_mut()).for_each(|t| t.flags &= !YOUNG);
+    assert!(a.0.len() >= pids.len() && a.1.len() > 20, "{} threads, {} fds", a.0.len(), a.1.len());
+    compare(&a, &b);
 }
 
 #[test]
@@ -239,7 +306,7 @@ fn thousands_of_threads_and_fds() {
         proc.start.steps,
     );
     let is_ours = |pid: i64| pids.contains(&pid);
-    let (a, b) = (parts(&iterated, is_ours), parts(&proc, is_ours));
+    let (a, b) = (parts(&iterated.snapshot, is_ours), parts(&proc.snapshot, is_ours));
     assert_eq!((a.0.len(), a.1.len() >= 20_000), (2000 + pids.len() - 1, true), "{} fds", a.1.len());
     compare(&a, &b);
 }
