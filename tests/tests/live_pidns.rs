@@ -168,7 +168,7 @@ fn a_process_of_a_namespace_further_in_is_watched_by_its_number_here() {
     let made_by = ["unshare", "--pid", "--fork", "--kill-child"];
     let Some((recorded, number, busy)) = watch(name, &made_by, 1) else { return };
     let root = check_workload(&recorded, busy);
-    let thread = recorded.snapshot.threads.iter().find(|t| t.tid == root).expect("its root");
-    assert_eq!(thread.vpid, 1, "its number in its own namespace");
+    let thread = recorded.find(b"root.sh\0");
+    assert_eq!((thread.pid, thread.vpid), (root, 1), "its number in its own namespace");
     assert!(number != 1 && number != root);
 }

@@ -49,10 +49,16 @@ impl Tasks<'_> {
             return Ok(pid);
         }
         let nested = |reason| LiveError::NestedPid { pid: number, release: kernel_release(), reason };
-        let alone = iterators.threads_of(process.as_fd()).map_err(|e| nested(e.to_string()))?;
-        match &processes(&alone)[..] {
-            [process] => Ok(process.pid),
-            none_or_many => Err(nested(format!("it tells of {} processes", none_or_many.len()))),
+        kernel_pid_of(iterators, process).map_err(|e| nested(e.to_string()))
+    }
+}
+
+/// The kernel's id of the process that this is the handle of; an error before Linux 6.1.
+pub(super) fn kernel_pid_of(iterators: &Iterators, process: &OwnedFd) -> io::Result<u32> {
+    match &processes(&iterators.threads_of(process.as_fd())?)[..] {
+        [process] => Ok(process.pid),
+        none_or_many => {
+            Err(io::Error::other(format!("the iterator tells of {} processes", none_or_many.len())))
         }
     }
 }

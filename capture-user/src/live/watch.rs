@@ -166,7 +166,7 @@ fn tasks<'a>(iterators: Result<&'a Iterators, &String>) -> Result<Tasks<'a>, Liv
 }
 
 /// A handle of a process that stays its own whoever gets the id later.
-fn open_process(pid: u32) -> Result<OwnedFd, LiveError> {
+pub(super) fn open_process(pid: u32) -> Result<OwnedFd, LiveError> {
     // SAFETY: takes numbers; the result is a new fd or an error.
     let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
     if fd < 0 {

@@ -7,6 +7,8 @@
 use super::processes::{self, Begin, NS_PER_TICK, THREAD_FLAGS};
 use super::{fds, sockets};
 use crate::live::iterators::Iterators;
+use crate::live::tasks::kernel_pid_of;
+use crate::live::watch::open_process;
 use crate::live::whoami::Numbers;
 use capture_common::abi::{
     FdInfo, IterFileFixed, IterTaskFixed, RecordView, SockInfo, TaskInfo, exe_flag, iter_flag, kind,
@@ -14,9 +16,9 @@ use capture_common::abi::{
 };
 use capture_common::native::maps;
 use capture_common::snapshot::{FdKind, FdRecord, FdType, ThreadRecord};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// `task_struct.flags`: a kernel thread.
 const PF_KTHREAD: u32 = 0x20_0000;
@@ -45,6 +47,8 @@ pub(super) struct Table {
 #[derive(Default)]
 pub(super) struct Found {
     folders: Folders,
+    /// Folders of processes in namespaces further in, by the kernel's ids.
+    further_in: HashMap<u32, u32>,
     /// Records that cannot be understood.
     pub(super) bad_records: u32,
     /// By process, the main thread first, then ascending.
@@ -93,6 +97,29 @@ impl Found {
         let own = self.tasks.iter().find(|t| t.info.pid == iterators.own_pid());
         self.folders = Folders::new(numbers, own.map(|t| &t.info));
         read
+    }
+
+    /// Finds the folders of processes in namespaces further in, whose records have the numbers of those: by
+    /// asking of each folder that is left over whose it is, which takes Linux 6.1. `listed` are the folders.
+    pub(super) fn look_further_in(&mut self, iterators: &Iterators, listed: &[i64]) {
+        let Folders::ByNumber { level } = self.folders else { return };
+        if self.tasks.iter().all(|t| t.info.pidns_level == level) {
+            return;
+        }
+        let known: HashSet<u32> = self.tasks.iter().filter_map(|t| self.folders.number(&t.info)).collect();
+        let numbers = listed.iter().filter_map(|&number| u32::try_from(number).ok());
+        for number in numbers.filter(|number| !known.contains(number)) {
+            if let Ok(process) = open_process(number)
+                && let Ok(pid) = kernel_pid_of(iterators, &process)
+            {
+                self.further_in.insert(pid, number);
+            }
+        }
+    }
+
+    fn folder(&self, proc: &Path, process: &TaskInfo) -> Option<PathBuf> {
+        let number = self.folders.number(process).or_else(|| self.further_in.get(&process.pid).copied());
+        number.map(|number| proc.join(number.to_string()))
     }
 
     /// Reads the open files, too.
@@ -150,7 +177,7 @@ impl Found {
         // The first thread's counts are the process's, as /proc/PID/stat has them.
         first.pfminor = main.fixed.group_min_flt + total(main, others, |t| t.min_flt);
         first.pfmajor = main.fixed.group_maj_flt + total(main, others, |t| t.maj_flt);
-        let folder = self.folders.number(&main.info).map(|number| proc.join(number.to_string()));
+        let folder = self.folder(proc, &main.info);
         let is_kernel_thread = main.info.pf_flags & PF_KTHREAD != 0;
         match &folder {
             Some(folder) if is_kernel_thread => processes::name_kernel_thread(folder, &mut first),

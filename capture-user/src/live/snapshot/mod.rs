@@ -187,7 +187,7 @@ fn take_since(
     roots: &Roots,
     numbers: Numbers,
     begin: processes::Begin,
-    iterators: Result<Iterators, String>,
+    mut iterators: Result<Iterators, String>,
 ) -> Result<Snapped, SnapshotError> {
     let mut taking = Taking::new(roots, begin);
     let began = Instant::now();
@@ -203,14 +203,17 @@ fn take_since(
     };
     taking.snapped.start.steps.add("machine and users", began);
     let mut found = iterated::Found::default();
-    let failure = match iterators {
-        Ok(mut iterators) => taking.iterate(&mut iterators, numbers, &mut found).err().map(|e| e.to_string()),
-        Err(why) => Some(why),
+    let failure = match &mut iterators {
+        Ok(iterators) => taking.iterate(iterators, numbers, &mut found).err().map(|e| e.to_string()),
+        Err(why) => Some(why.clone()),
     };
     taking.snapped.gaps.bad_records = found.bad_records;
     let began = Instant::now();
     let mut pids = processes::list(&roots.proc)?;
     if numbers != Numbers::Kernel {
+        if let Ok(iterators) = &iterators {
+            found.look_further_in(iterators, &pids);
+        }
         // To events they would mean other processes.
         pids.clear();
     }
