@@ -7,7 +7,7 @@ use capture_common::snapshot::{FdKind, FdRecord, FdType, ThreadRecord};
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use capture_file::Reader;
 use capture_tests::events::each_event_of;
-use capture_tests::live::{self, Capture, Summary};
+use capture_tests::live::{self, Capture, Ended, Summary};
 use capture_user::live::LiveError;
 use capture_user::live::iterators::Iterators;
 use capture_user::live::snapshot::{self, Roots, Taken};
@@ -238,6 +238,11 @@ fn record(in_front: &[&OsStr], file: &Path) -> (String, Snapshot) {
     command.args(words).args(["-v", "-M", "1", "-w"]).arg(file).stdin(Stdio::null()).stdout(Stdio::null());
     let ended = Capture::spawn(&mut command).wait();
     assert!(ended.status.success(), "{ended:?}");
+    way_and_snapshot(&ended, file)
+}
+
+/// What a capture said of the start, and the start state.
+fn way_and_snapshot(ended: &Ended, file: &Path) -> (String, Snapshot) {
     let way =
         ended.stderr.lines().find(|line| line.starts_with("start state: ")).expect("the way it was read");
     let mut reader = Reader::open(file).expect("opens");
@@ -282,6 +287,33 @@ fn a_capture_without_iterators_has_the_same_start_state() {
     [&mut a.0, &mut b.0].into_iter().flat_map(|t| t.values_mut()).for_each(|t| t.flags &= !YOUNG);
     assert!(a.0.len() >= pids.len() && a.1.len() > 20, "{} threads, {} fds", a.0.len(), a.1.len());
     compare(&a, &b);
+}
+
+#[test]
+fn a_process_without_its_first_thread_is_watched() {
+    let name = "a_process_without_its_first_thread_is_watched";
+    if !live::can_record(name) || !live::has_host_ids(name) {
+        return;
+    }
+    let _turn = live::turn();
+    let dir = tempfile::tempdir().expect("a folder");
+    let Some(program) = live::compile("holdings", dir.path(), name) else { return };
+    let place = tempfile::tempdir().expect("a folder");
+    let (_held, pids) = start(&program, &[place.path().to_str().expect("UTF-8")]);
+    let is_survivor = |pid: &&i64| {
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+        let names = threads.map(|thread| fs::read(thread.path().join("comm")).unwrap_or_default());
+        names.into_iter().any(|name| name == b"survivor\n")
+    };
+    let pid = *pids.iter().find(is_survivor).expect("the process without its first thread");
+    let file = dir.path().join("survivor.scap");
+    let capture = Capture::to_file(CAPTURE, &file, &["-v", "--pid", &pid.to_string()]);
+    let (way, snapshot) = way_and_snapshot(&capture.end(libc::SIGTERM), &file);
+    println!("{way}");
+    assert!(snapshot.threads.iter().any(|t| t.pid == pid && t.tid != pid));
+    if way.contains("by BPF iterators") {
+        assert!(snapshot.fds.iter().any(|(of, fds)| *of == pid && fds.len() > 3), "it is in the tree");
+    }
 }
 
 #[test]
