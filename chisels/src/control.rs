@@ -2,7 +2,7 @@
 
 use crate::error::ChiselError;
 use capture_engine::EventFilter;
-use filter_lang::Library;
+use filter_lang::{Library, TypeSet};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -65,6 +65,8 @@ pub struct Control {
     /// Time of the event under way, ns since the epoch.
     pub last_ts_ns: u64,
     pub(crate) filter: Option<EventFilter>,
+    /// Types of which it takes events at all; none: all types.
+    pub(crate) types: Option<TypeSet>,
     pub(crate) interval: Interval,
     /// `Some(None)` takes the command line's filter away.
     pub(crate) global_filter: Option<Option<EventFilter>>,
@@ -77,6 +79,11 @@ impl Control {
     pub fn set_filter(&mut self, chisel: &str, text: &str) -> Result<(), ChiselError> {
         self.filter = compile(chisel, text)?;
         Ok(())
+    }
+
+    /// Hands over no event of another type. A chisel still looks for itself: some come all the same.
+    pub fn set_types(&mut self, types: TypeSet) {
+        self.types = Some(types);
     }
 
     /// Replaces the filter of the command line.

@@ -10,6 +10,7 @@ use crate::control::{Control, Interval};
 use crate::error::ChiselError;
 use capture_common::EventCode;
 use capture_engine::{EventFilter, EventView, Machine};
+use filter_lang::TypeSet;
 use std::sync::atomic::Ordering;
 
 /// Longest chain of chisels that hand over to each other.
@@ -100,17 +101,21 @@ impl Runner {
         with_out(&mut self.control, out, |control| self.chisel.start(input, control))
     }
 
-    /// Whether it has no use for an event of a type that passed the command line's filter: its own
-    /// filter lets none of that type through, and no interval ends with it.
+    /// Whether it has no use for an event of a type that passed the command line's filter: it takes none of
+    /// that type, or its own filter lets none through, and no interval ends with it.
     #[inline]
     pub fn passes_over(&self, code: EventCode, ts_ns: u64) -> bool {
-        let types = self.control.filter.as_ref().map(|filter| filter.filter().event_types());
         let is_within = match self.control.interval {
             Interval::None | Interval::Sample(0) | Interval::Grid(0) => true,
             Interval::Sample(length) => self.clock.is_in_sample(ts_ns, length),
             Interval::Grid(_) => self.clock.grid_ts_ns.is_some_and(|point| ts_ns < point),
         };
-        is_within && !self.control.ended && types.is_some_and(|types| !types.contains(code.0))
+        let refuses = |types: &TypeSet| !types.contains(code.0);
+        let filter = self.control.filter.as_ref();
+        is_within
+            && !self.control.ended
+            && (self.control.types.as_ref().is_some_and(refuses)
+                || filter.is_some_and(|filter| refuses(filter.filter().event_types())))
     }
 
     /// Notes the time of an event that it passes over.
@@ -217,6 +222,9 @@ mod tests {
         };
         assert!(passes_over("stdout", code::SYSCALL_CLOSE_X));
         assert!(!passes_over("stdout", code::SYSCALL_READ_X));
+        assert!(passes_over("echo_fds", code::SYSCALL_READ_E));
+        assert!(!passes_over("echo_fds", code::SYSCALL_READ_X));
+        assert!(!passes_over("echo_fds", code::SOCKET_SENDTO_X));
         // One has no filter, the other wants to know of each second.
         assert!(!passes_over("lsof", code::SYSCALL_CLOSE_X));
         assert!(!passes_over("iobytes", code::SYSCALL_CLOSE_X));

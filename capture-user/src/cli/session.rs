@@ -341,6 +341,9 @@ impl Session {
             }
             return Ok(ControlFlow::Continue(()));
         }
+        if self.only_chisels_see() {
+            return self.events_for_chisels(feed, until_ns);
+        }
         // Events that cannot pass are only applied where nobody wants to see them.
         let matched_only = self.plan.suppress.is_empty()
             && self.chisels.is_none()
@@ -349,7 +352,6 @@ impl Session {
         let cannot_pass = |raw: &RawEvent<'_>| {
             raw.is_state_only() || types.as_ref().is_some_and(|types| !types.contains(raw.code.0))
         };
-        let asks_chisels = self.only_chisels_see();
         let mut last = None;
         let mut flow = ControlFlow::Continue(());
         while *at < batch.len() {
@@ -367,16 +369,6 @@ impl Session {
             if matched_only && cannot_pass(&raw) {
                 engine.follow(&raw);
                 *at += 1;
-                continue;
-            }
-            if asks_chisels && self.consumers[0].passes_over(&raw) {
-                engine.follow(&raw);
-                last = Some(*at);
-                *at += 1;
-                if !raw.is_state_only() && !self.is_sample(&raw) && self.limiter.count_is_reached() {
-                    flow = ControlFlow::Break(());
-                    break;
-                }
                 continue;
             }
             let view = engine.see(raw);
@@ -399,16 +391,60 @@ impl Session {
                 break;
             }
         }
-        if let Some(at) = last
-            && self.chisels.is_some()
-        {
+        self.end_batch(batch, last, engine);
+        Ok(flow)
+    }
+
+    /// The same where all events go to chisels.
+    fn events_for_chisels(&mut self, feed: &mut Feed, until_ns: u64) -> Result<ControlFlow<()>, CliError> {
+        let Feed { batch, at, engine, .. } = feed;
+        let is_live = matches!(self.plan.input, PlannedInput::Live(_));
+        let consumer = &mut self.consumers[0];
+        let mut last = None;
+        let mut flow = ControlFlow::Continue(());
+        while *at < batch.len() {
+            let Some(raw) = batch.get(*at) else {
+                *at += 1;
+                continue;
+            };
+            if raw.ts_ns > until_ns {
+                break;
+            }
+            if self.limiter.is_past_end(raw.ts_ns) {
+                flow = ControlFlow::Break(());
+                break;
+            }
+            let matched = !raw.is_state_only();
+            let mut enough = false;
+            if consumer.passes_over(&raw) {
+                engine.follow(&raw);
+            } else {
+                let view = engine.see(raw);
+                consumer.event(&Event { view: &view, batch, at: *at, matched, suppressed: false })?;
+                enough = consumer.has_ended();
+            }
+            last = Some(*at);
+            *at += 1;
+            let is_sample = is_live && raw.code == code::PROCINFO_E;
+            if enough || (matched && !is_sample && self.limiter.count_is_reached()) {
+                flow = ControlFlow::Break(());
+                break;
+            }
+        }
+        self.end_batch(batch, last, engine);
+        Ok(flow)
+    }
+
+    /// What chisels need of the last event that they saw.
+    fn end_batch(&mut self, batch: &Batch, last: Option<usize>, engine: &Engine) {
+        if self.chisels.is_none() {
+            return;
+        }
+        if let Some(at) = last {
             // With chisels every event is shown, so that the last one shown is the last one applied.
             self.keep_last(batch, at, *engine.last_applied());
         }
-        if self.chisels.is_some() {
-            self.take_filter();
-        }
-        Ok(flow)
+        self.take_filter();
     }
 
     /// Ends the consumers, prints what is to be said at the end.

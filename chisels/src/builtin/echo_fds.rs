@@ -8,12 +8,13 @@ use crate::control::Control;
 use crate::error::ChiselError;
 use crate::kit::{Colours, Fields, colours, json_lines};
 use crate::text::write_bytes;
-use capture_common::EventFlags;
+use capture_common::{EventCode, EventFlags, EventInfo};
 use capture_engine::EventView;
 use capture_engine::fields::flags_of;
 use capture_engine::format::Formatter;
 use capture_engine::render::text::push_visible;
 use capture_engine::render::{TextOptions, push_arg};
+use filter_lang::TypeSet;
 
 /// What `-cl` and `-i` say.
 pub(super) static META: Meta = Meta::new(
@@ -90,6 +91,7 @@ impl Chisel for EchoFds {
         self.json = json_lines(JSON, settings);
         self.name = Fields::new(&["fd.name"], settings).expect("the field exists");
         control.snaplen = Some(SNAPLEN);
+        control.set_types(types());
         Ok(None)
     }
 
@@ -128,14 +130,30 @@ impl Transfer {
     /// `None` for events that are no exits of such a call, or moved nothing.
     #[inline]
     fn of(event: &EventView<'_>) -> Option<Transfer> {
-        let flags = flags_of(event.info.filter(|i| i.code.is_exit())?);
-        let is_read = flags.contains(EventFlags::READS_FROM_FD);
-        if !is_read && !flags.contains(EventFlags::WRITES_TO_FD) {
-            return None;
-        }
+        let info = event.info.filter(|info| moves_data(info))?;
+        let is_read = flags_of(info).contains(EventFlags::READS_FROM_FD);
         let bytes = event.raw.int(0).filter(|&n| n > 0)?;
         Some(Transfer { is_read, bytes: bytes as u64 })
     }
+}
+
+/// The types of which there are transfers.
+fn types() -> TypeSet {
+    let mut types = TypeSet::EMPTY;
+    for code in 0..TypeSet::CAPACITY {
+        if EventCode(code).info().is_some_and(moves_data) {
+            types.insert(code);
+        }
+    }
+    types
+}
+
+/// Whether events of this type are exits of reads or writes.
+#[inline]
+fn moves_data(info: &'static EventInfo) -> bool {
+    let flags = flags_of(info);
+    info.code.is_exit()
+        && (flags.contains(EventFlags::READS_FROM_FD) || flags.contains(EventFlags::WRITES_TO_FD))
 }
 
 impl EchoFds {

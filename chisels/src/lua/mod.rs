@@ -243,11 +243,11 @@ impl Chisel for LuaChisel {
         self.host.see(control);
         let Some(function) = self.on_event.take() else { return Ok(()) };
         let current = Current { view: Some(event), machine: Some(event.machine) };
-        let answer: Result<Value, ChiselError> =
+        // As Lua takes any value for true or false.
+        let prints: Result<bool, ChiselError> =
             self.with_control(control, |chisel| chisel.call(Callback::Event, &function, (), current));
         self.on_event = Some(function);
-        let prints = !matches!(answer?, Value::Nil | Value::Boolean(false));
-        if prints && let Some(formatter) = &mut self.formatter {
+        if prints? && let Some(formatter) = &mut self.formatter {
             formatter.write(event, &mut control.out);
         }
         Ok(())
