@@ -26,18 +26,18 @@ static ROWS: [Row; 3] = [
         meta: Meta::new("iobytes", "I/O", "Bytes read and written per second",
             "Counts the bytes that are read from and written to fds of any kind, and prints the sums of each \
              second.", &[]),
-        filter: "evt.is_io=true",
+        filter: "evt.is_io=true and evt.dir=<",
     },
     Row {
         meta: Meta::new("iobytes_file", "I/O", "Bytes read from and written to files per second",
             "Counts the bytes that are read from and written to files, and prints the sums of each second.", &[]),
-        filter: "evt.is_io=true and fd.type=file",
+        filter: "evt.is_io=true and evt.dir=< and fd.type=file",
     },
     Row {
         meta: Meta::new("iobytes_net", "Net", "Bytes read and written over the network per second",
             "Counts the bytes that are read from and written to network sockets, and prints the sums of each \
              second.", &[]),
-        filter: "evt.is_io=true and (fd.type=ipv4 or fd.type=ipv6)",
+        filter: "evt.is_io=true and evt.dir=< and (fd.type=ipv4 or fd.type=ipv6)",
     },
 ];
 

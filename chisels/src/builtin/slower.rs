@@ -35,14 +35,14 @@ static ROWS: [Row; 3] = [
             "Reads and writes of files that took longer than a number of milliseconds, one line each. Files \
              below /dev are left out. With -pc or -pk lines name the container; those of containers are blue \
              and those of the host green.", &ARGS),
-        filter: "evt.is_io=true and fd.type=file", is_io: true, without: b"/dev/",
+        filter: "evt.is_io=true and evt.dir=< and fd.type=file", is_io: true, without: b"/dev/",
     },
     Row {
         meta: Meta::new("netlower", "Performance", "Slow reads and writes of network sockets",
             "Reads and writes of network sockets that took longer than a number of milliseconds, one line \
              each. With -pc or -pk lines name the container; those of containers are blue and those of the \
              host green.", &ARGS),
-        filter: "evt.is_io=true and (fd.type=ipv4 or fd.type=ipv6)", is_io: true, without: b"",
+        filter: "evt.is_io=true and evt.dir=< and (fd.type=ipv4 or fd.type=ipv6)", is_io: true, without: b"",
     },
     Row {
         meta: Meta::new("scallslower", "Performance", "Slow system calls",

@@ -58,8 +58,8 @@ pub(super) fn metas() -> Vec<&'static Meta> {
 pub(super) fn make(name: &str) -> Option<Box<dyn Chisel>> {
     let row = ROWS.iter().find(|row| row.meta.name == name)?;
     let (colours, fields) = (Colours::ON, Fields::default());
-    let (peer, heading) = (String::new(), Vec::new());
-    Some(Box::new(SpyPeer { row, peer, colours, fields, reads: None, heading, json: None }))
+    let (peer, heading, data) = (String::new(), Vec::new(), Vec::new());
+    Some(Box::new(SpyPeer { row, peer, colours, fields, reads: None, heading, data, json: None }))
 }
 
 const FIELDS: &[&str] = &["evt.arg.data", "evt.rawarg.res"];
@@ -87,6 +87,7 @@ struct SpyPeer {
     /// Direction of the heading.
     reads: Option<bool>,
     heading: Vec<u8>,
+    data: Vec<u8>,
     json: Option<Formatter>,
 }
 
@@ -108,8 +109,11 @@ impl Chisel for SpyPeer {
         self.fields = Fields::new(FIELDS, settings).expect("the fields exist");
         self.json = json_lines(JSON, settings);
         control.snaplen = Some(SNAPLEN);
-        let filter =
-            format!("evt.is_io=true and (fd.type=ipv4 or fd.type=ipv6) and {}={}", self.row.field, self.peer);
+        // Only exits have data.
+        let filter = format!(
+            "evt.is_io=true and evt.dir=< and (fd.type=ipv4 or fd.type=ipv6) and {}={}",
+            self.row.field, self.peer
+        );
         control.set_filter(&self.row.meta.name, &filter)?;
         Ok(None)
     }
@@ -118,7 +122,10 @@ impl Chisel for SpyPeer {
         let Some(bytes) = self.fields.number(RESULT, event).filter(|&bytes| bytes > 0.0) else {
             return Ok(());
         };
-        let Some(data) = self.fields.text(DATA, event) else { return Ok(()) };
+        self.data.clear();
+        if !self.fields.push(DATA, event, &mut self.data) {
+            return Ok(());
+        }
         let out = &mut control.out;
         if let Some(json) = &mut self.json {
             json.write(event, out);
@@ -135,7 +142,7 @@ impl Chisel for SpyPeer {
             self.heading.push(b'\n');
         }
         out.extend_from_slice(&self.heading);
-        out.extend_from_slice(&data);
+        out.extend_from_slice(&self.data);
         out.push(b'\n');
         Ok(())
     }

@@ -4,8 +4,9 @@ use super::top::{Keys, Name, Row, Weight};
 use crate::api::{ArgSpec, Meta};
 use crate::kit::Units;
 
-const NET: &str = "(fd.type=ipv4 or fd.type=ipv6) and evt.is_io=true";
-const FILES: &str = "fd.type=file and evt.is_io=true";
+// Enters have neither a result nor a latency.
+const NET: &str = "(fd.type=ipv4 or fd.type=ipv6) and evt.is_io=true and evt.dir=<";
+const FILES: &str = "fd.type=file and evt.is_io=true and evt.dir=<";
 const BYTES: Name = ("evt.rawarg.res", "Bytes");
 const ERRORS: Name = ("evt.count", "#Errors");
 const TIME: Name = ("evt.latency", "Time");
@@ -69,7 +70,7 @@ pub(super) static ROWS: [Row; 18] = [
         meta("topcontainers_net", "Net", "Containers that move most bytes over the network",
             "The containers of which the processes read from and wrote to network sockets most."),
         &[CONTAINER], &[], BYTES,
-        "(fd.type=ipv4 or fd.type=ipv6) and evt.is_io=true and container.name!=host"),
+        "(fd.type=ipv4 or fd.type=ipv6) and evt.is_io=true and evt.dir=< and container.name!=host"),
     limit(row(
         meta("topprocs_file", "I/O", "Processes that read and write most of files",
             "The processes that read from and wrote to files most."),
@@ -77,7 +78,8 @@ pub(super) static ROWS: [Row; 18] = [
     limit(row(
         meta("topcontainers_file", "I/O", "Containers that read and write most of files",
             "The containers of which the processes read from and wrote to files most."),
-        &[CONTAINER], &[], BYTES, "fd.type=file and evt.is_io=true and container.name!=host"), 10, Units::Bytes),
+        &[CONTAINER], &[], BYTES,
+        "fd.type=file and evt.is_io=true and evt.dir=< and container.name!=host"), 10, Units::Bytes),
     limit(row(
         meta("topfiles_bytes", "I/O", "Files that are read and written most",
             "The files from which and to which most bytes went."),
@@ -126,12 +128,12 @@ pub(super) static ROWS: [Row; 18] = [
         Meta::new("fdbytes_by", "I/O", "Bytes read and written, by any field",
             "Groups what was read from and written to fds by a field, and shows what moved most bytes: \
              fdbytes_by fd.sport, fdbytes_by proc.name, fdbytes_by fd.directory.", &KEY),
-        &[], &[], BYTES, "evt.is_io=true and evt.failed=false"), 30, Units::Bytes),
+        &[], &[], BYTES, "evt.is_io=true and evt.dir=< and evt.failed=false"), 30, Units::Bytes),
     limit(row(
         Meta::new("fdtime_by", "I/O", "Time spent with reading and writing, by any field",
             "Groups the time that reads and writes took by a field, and shows where most time was spent: \
              fdtime_by proc.name, fdtime_by fd.name.", &KEY),
-        &[], &[], TIME, "evt.is_io=true"), 10, Units::Time),
+        &[], &[], TIME, "evt.is_io=true and evt.dir=<"), 10, Units::Time),
     // What the others are made of in sysdig. Chisels in Lua hand over to it by this name.
     limit(row(
         Meta::new("table_generator", "Misc", "Sums of a field by other fields",
