@@ -9,13 +9,18 @@ pub(super) struct Limiter {
     /// Events that passed the filter.
     pub(super) counted: u64,
     first_ts_ns: Option<u64>,
-    /// When that was seen.
+    /// When that was seen; before it, when the capture was ready for it.
     first_at: Option<Instant>,
 }
 
 impl Limiter {
     pub(super) fn new(limits: Limits) -> Self {
         Limiter { limits, counted: 0, first_ts_ns: None, first_at: None }
+    }
+
+    /// A live capture is ready: its time begins, whether or not an event comes.
+    pub(super) fn begin(&mut self) {
+        self.first_at.get_or_insert_with(Instant::now);
     }
 
     /// Whether an event of this time is past `-M`, which counts from the first event seen.
@@ -31,8 +36,8 @@ impl Limiter {
         self.limits.duration_ns.is_some_and(|limit| ts_ns.saturating_sub(first) >= limit)
     }
 
-    /// Whether the time of `-M` is over though no event of later has come: a filter can keep them all
-    /// from coming.
+    /// Whether the time of `-M` is over though no event of later has come: a filter or a quiet tree
+    /// can keep them all from coming.
     pub(super) fn is_over_by_clock(&self) -> bool {
         /// What is under way still comes.
         const GRACE: Duration = Duration::from_millis(500);

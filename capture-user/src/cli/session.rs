@@ -178,6 +178,9 @@ impl Session {
                     self.section(feed, *snapshot)?;
                     self.classify(feed, true)?;
                     self.begin_command(feed)?;
+                    if matches!(self.plan.input, PlannedInput::Live(_)) {
+                        self.limiter.begin();
+                    }
                 }
                 Next::Events => {
                     flow = self.events(feed, u64::MAX)?;

@@ -7,6 +7,7 @@
 use super::error::LiveError;
 use super::features::kernel_release;
 use super::iterators::Iterators;
+use super::snapshot::parse_stat;
 use capture_common::abi::{IterTaskFixed, RecordView, TaskInfo, kind, tag};
 use std::collections::HashMap;
 use std::io;
@@ -115,15 +116,10 @@ fn by_number(threads: &[Thread], own_pid: u32, number: u32) -> Option<u32> {
 
 /// What /proc/PID/stat says of a process.
 fn process_in_proc(pid: u32) -> Option<Process> {
-    const NUM_THREADS: usize = 17;
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The name in front may hold anything, a closing parenthesis too.
-    let end = stat.iter().rposition(|b| *b == b')')?;
-    let words: Vec<&str> = std::str::from_utf8(stat.get(end + 2..)?).ok()?.split(' ').collect();
-    let is_zombie = matches!(words.first()?, &"Z" | &"X");
+    let stat = parse_stat(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)?;
     // The first thread can end before the others.
-    let is_over = is_zombie && words.get(NUM_THREADS)?.parse::<u32>().ok()? <= 1;
-    Some(Process { pid, parent: words.get(1)?.parse().ok()?, is_over })
+    let is_over = matches!(stat.state, b'Z' | b'X') && stat.num_threads <= 1;
+    Some(Process { pid, parent: u32::try_from(stat.ppid).ok()?, is_over })
 }
 
 fn processes_in_proc() -> Vec<Process> {

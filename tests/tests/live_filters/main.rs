@@ -194,4 +194,12 @@ fn a_time_limit_ends_a_capture_whose_filter_lets_nothing_pass() {
     let ended = capture.wait();
     assert!(ended.status.success(), "{ended:?}");
     assert!(fs::metadata(Path::new(&file)).is_ok_and(|meta| meta.len() > 0));
+    // Not even a first event comes.
+    let mut quiet = Command::new("sleep").arg("600").spawn().expect("sleep starts");
+    let capture = Capture::to_file(CAPTURE, &file, &["-M", "1", "--pid", &quiet.id().to_string()]);
+    let ended = capture.wait();
+    // It may have ended by itself.
+    let _ = quiet.kill();
+    let _ = quiet.wait();
+    assert!(ended.status.success(), "{ended:?}");
 }

@@ -27,6 +27,7 @@ use super::iterators::Iterators;
 use super::samples::CpuTime;
 use super::steps::Steps;
 use super::whoami::Numbers;
+pub(super) use proc_text::parse_stat;
 pub(super) use processes::NS_PER_TICK;
 
 use capture_common::Snapshot;

@@ -4,9 +4,10 @@
 
 /// What /proc/PID/stat says.
 #[derive(Debug, Default, PartialEq, Eq, Clone)]
-pub(super) struct Stat {
+pub(in crate::live) struct Stat {
     pub(super) comm: Vec<u8>,
-    pub(super) state: u8,
+    pub(in crate::live) state: u8,
+    pub(in crate::live) ppid: i64,
     pub(super) pgrp: i64,
     pub(super) session: i64,
     pub(super) tty: u32,
@@ -15,7 +16,7 @@ pub(super) struct Stat {
     pub(super) major_faults: u64,
     /// Clock ticks in user mode and in the kernel.
     pub(super) cpu_ticks: [u64; 2],
-    pub(super) num_threads: u64,
+    pub(in crate::live) num_threads: u64,
     /// Clock ticks between boot and the thread's start.
     pub(super) start_ticks: u64,
 }
@@ -24,7 +25,7 @@ pub(super) struct Stat {
 const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// `None` if the text is no stat line at all.
-pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
+pub(in crate::live) fn parse_stat(text: &[u8]) -> Option<Stat> {
     // The name may hold parentheses and blanks itself.
     let open = text.iter().position(|&b| b == b'(')?;
     let close = text.iter().rposition(|&b| b == b')')?;
@@ -37,6 +38,7 @@ pub(super) fn parse_stat(text: &[u8]) -> Option<Stat> {
     Some(Stat {
         comm,
         state: fields.first()?.bytes().next()?,
+        ppid: signed(4),
         pgrp: signed(5),
         session: signed(6),
         tty: signed(7) as u32,
