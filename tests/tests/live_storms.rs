@@ -162,7 +162,9 @@ impl Gate {
 fn dd(size: &str) -> String {
     let one = |n: u32| {
         format!(
-            "timeout -s INT {} env --default-signal=INT dd if=/dev/zero of=/dev/null bs={size} 2>dd{n} & ",
+            // In the foreground: the signal comes once, and dd says what it did.
+            "timeout --foreground -s INT {} env --default-signal=INT \
+             dd if=/dev/zero of=/dev/null bs={size} 2>dd{n} & ",
             seconds()
         )
     };
