@@ -130,7 +130,7 @@ pub struct RawArgs {
     #[arg(short = 'q', long, help_heading = LINES)]
     pub quiet: bool,
 
-    /// Do not cut buffers at 80 characters; print statistics at the end
+    /// Do not cut buffers at 80 characters; print statistics at the end, live also counters each second
     #[arg(short = 'v', long, help_heading = LINES)]
     pub verbose: bool,
 

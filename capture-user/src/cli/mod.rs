@@ -7,6 +7,7 @@ pub mod args;
 mod chisel_list;
 mod chisel_plan;
 pub mod consumers;
+mod counters;
 mod doctor;
 mod enrich;
 pub mod error;

@@ -23,6 +23,7 @@ use capture_engine::render::BufferFormat;
 use capture_engine::{EventFilter, PortNames};
 use capture_file::Compression;
 use filter_lang::{FilterError, Library};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Plan {
     pub ports: PortNames,
     /// Whether to say how much of the files is read.
     pub progress: bool,
+    /// Whether counters are shown of a live capture while it runs, and over and over on one line.
+    pub counters: Option<bool>,
     /// What is to be said of options that do nothing here.
     pub notes: Vec<String>,
     /// `--lint`.
@@ -274,6 +277,7 @@ impl Plan {
             suppress: args.suppress.clone(),
             ports: if args.resolve_ports { PortNames::Services } else { PortNames::Numbers },
             progress: args.progress || (!live && args.write.is_some()),
+            counters: live.then(|| counters(&args)).flatten(),
             notes: idle_options(&args),
             lint: args.lint,
             explain_filter: args.explain_filter,
@@ -286,6 +290,12 @@ impl Plan {
             dump: enrich::dumps(&args)?,
         })
     }
+}
+
+/// `-v`, or a terminal that nobody else writes to.
+fn counters(args: &RawArgs) -> Option<bool> {
+    let overwrites = args.write.is_some() && args.command.is_empty() && std::io::stderr().is_terminal();
+    (args.verbose || overwrites).then_some(overwrites)
 }
 
 fn live_plan(args: &RawArgs, stop: &StopFlag) -> Result<LivePlan, CliError> {

@@ -82,6 +82,25 @@ fn start_notes(out: &mut String, live: &LiveStats) {
     if let Some(first_event) = live.first_event {
         let _ = writeln!(out, "first event: {:.1} ms after the start", first_event.as_secs_f64() * 1000.0);
     }
+    let c = &live.capture;
+    let _ =
+        writeln!(out, "rings: {} MiB for each CPU, at most {} % full", c.ring_bytes >> 20, c.fill_percent);
+}
+
+/// What would lose less the next time.
+fn advise(out: &mut String, live: &LiveStats) {
+    let c = &live.capture;
+    let mib = c.ring_bytes >> 20;
+    if c.cpus.iter().any(|cpu| cpu.dropped > 0) {
+        let _ = writeln!(
+            out,
+            "to lose less: --buffer {} doubles the rings ({mib} MiB for each CPU); a filter, --no-enter or -s 0 make fewer bytes",
+            mib * 2
+        );
+    }
+    if live.sink_lost > 0 {
+        out.push_str("to lose less: the output was slower than the events; a file (-w) takes more than lines, and a filter leaves out more\n");
+    }
 }
 
 /// The end of a live capture: events, bytes, drops, per CPU.
@@ -122,6 +141,7 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>, verbo
         c.without_ring,
         live.sink_lost
     );
+    advise(&mut out, live);
     if live.reread > 0 {
         let _ = writeln!(
             out,

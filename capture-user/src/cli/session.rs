@@ -4,6 +4,7 @@
 mod live;
 
 use super::consumers::{ChiselConsumer, Consumer, Event, FileConsumer, LineConsumer, SummaryConsumer};
+use super::counters::Counters;
 use super::error::CliError;
 use super::feed::{Feed, Source};
 use super::kernel_filter;
@@ -45,6 +46,7 @@ struct Session {
     passthrough: bool,
     limiter: Limiter,
     progress: Option<Progress>,
+    counters: Option<Counters>,
     live: Option<LiveStats>,
     /// Exit code of the watched command.
     command_code: Option<u8>,
@@ -95,6 +97,7 @@ impl Session {
         let session = Session {
             limiter: Limiter::new(plan.limits),
             progress: plan.progress.then(Progress::default),
+            counters: plan.counters.map(Counters::new),
             filter,
             kernel_filter,
             push,
@@ -190,6 +193,9 @@ impl Session {
                 Next::Idle => {}
             }
             self.pause(std::slice::from_ref(feed))?;
+            if let (Some(counters), Source::Live(live)) = (&mut self.counters, &feed.source) {
+                counters.show(|| live.pulse());
+            }
             if flow.is_break() {
                 // A limit drops what is still under way; Ctrl-C delivers it.
                 return Ok(());

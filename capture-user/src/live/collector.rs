@@ -11,6 +11,7 @@ use super::{
     merge::{self, Lane, Merge},
     object::lane_bytes,
     probe_log::ProbeLog,
+    pulse::Pulse,
     ring::LaneReader,
     sleep::Pace,
     stale::{Stale, StaleLane, StaleQueue},
@@ -91,6 +92,10 @@ pub struct CaptureStats {
     pub bytes: u64,
     /// Errors in rings: lanes given up.
     pub broken_lanes: u64,
+    /// Bytes of each CPU's ring.
+    pub ring_bytes: u64,
+    /// How full the fullest ring was at worst, in percent.
+    pub fill_percent: u64,
 }
 
 impl CaptureStats {
@@ -142,6 +147,8 @@ pub struct Collector {
     looked_ns: u64,
     /// Everything up to here is handed out.
     released_ns: u64,
+    /// How full the fullest ring was at the last drain.
+    fill_percent: u64,
 }
 
 impl std::fmt::Debug for Collector {
@@ -170,6 +177,7 @@ impl Collector {
         let (began_ns, began) = (clock::monotonic_ns()?, Instant::now());
         probe.attach_all()?;
         probe.steps.add("attaching", began);
+        let ring_bytes = probe.ring_bytes;
         Ok(Self {
             sources: readers.into_iter().map(source).collect(),
             _memory: memory,
@@ -177,7 +185,7 @@ impl Collector {
             log,
             merge: Merge::default(),
             pace: Pace::default(),
-            stats: CaptureStats::default(),
+            stats: CaptureStats { ring_bytes, ..CaptureStats::default() },
             skipped_declared: 0,
             no_ring_declared: 0,
             clock,
@@ -185,6 +193,7 @@ impl Collector {
             stale: StaleQueue::default(),
             looked_ns: 0,
             released_ns: 0,
+            fill_percent: 0,
         })
     }
 
@@ -200,6 +209,8 @@ impl Collector {
         fence(Ordering::SeqCst);
         let limit = merge::watermark(taken_ns, self.sources.iter_mut().map(|s| s.reader.look()));
         let fill = self.sources.iter().map(|s| s.reader.fill()).fold(0.0, f64::max);
+        self.fill_percent = (fill * 100.0) as u64;
+        self.stats.fill_percent = self.stats.fill_percent.max(self.fill_percent);
         self.look_for_stale(taken_ns);
         let released = self.release(limit, sink);
         self.released_ns = limit;
@@ -328,6 +339,22 @@ impl Collector {
             full.into_iter().chain(nested).for_each(|loss| sink(Item::Loss(loss)));
         }
         result
+    }
+
+    /// The counts that are shown while the capture runs.
+    pub(super) fn pulse(&self) -> Pulse {
+        let dropped = |source: &Source| {
+            let now = source.reader.counters();
+            now.dropped + now.nested_lost
+        };
+        Pulse {
+            records: self.sources.iter().map(|source| source.written).sum(),
+            bytes: self.stats.bytes,
+            lost: self.sources.iter().map(dropped).sum::<u64>()
+                + self.skipped_declared
+                + self.no_ring_declared,
+            fill_percent: self.fill_percent,
+        }
     }
 
     /// Counts up to now.

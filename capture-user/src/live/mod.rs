@@ -35,6 +35,7 @@ mod parts;
 pub mod priority;
 mod probe_log;
 mod programs;
+pub mod pulse;
 mod pump;
 pub mod push;
 mod queue;

@@ -110,6 +110,7 @@ impl Pump {
             let pause = self.collector.drain(&mut |item| way.take(item, batch))?;
             let (released_ns, place_ns) = (self.collector.released_ns(), self.collector.place_now());
             self.queue.until_ns = self.queue.until_ns.max(released_ns);
+            self.queue.shared.pulse.beat(&self.collector.pulse());
             self.end_opening(released_ns);
             self.rereads.step(released_ns, place_ns, &mut self.decoder, batch);
             for times in self.samples.try_iter() {

@@ -6,6 +6,7 @@
 
 use super::containers::{Sighting, Watch};
 use super::decode::Decoder;
+use super::pulse::PulseCell;
 use super::{Loss, Stale};
 use capture_common::Batch;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(super) struct Shared {
     pub(super) stop: AtomicBool,
     pub(super) queued_bytes: AtomicUsize,
     pub(super) sink_lost: AtomicU64,
+    pub(super) pulse: PulseCell,
 }
 
 /// What the drain thread hands over.

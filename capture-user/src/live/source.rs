@@ -13,6 +13,7 @@ use super::command::Running;
 use super::containers::{self, ContainerOptions, ContainerStats, Placer, Watch};
 use super::decode::{DecodeOptions, Decoder};
 use super::iterators::Iterators;
+use super::pulse::Pulse;
 use super::pump::{Ended, OpeningWatch, Pump};
 use super::queue::{Delivery, Queue, Shared};
 use super::reread::Rereads;
@@ -139,6 +140,12 @@ impl LiveSource {
     /// Time up to which every record is in the batches delivered, CLOCK_MONOTONIC ns.
     pub fn until_ns(&self) -> u64 {
         self.until_ns
+    }
+
+    /// What was counted up to now.
+    pub fn pulse(&self) -> Pulse {
+        let pulse = self.shared.pulse.take();
+        Pulse { lost: pulse.lost + self.shared.sink_lost.load(Ordering::Relaxed), ..pulse }
     }
 
     /// Asks for the end: recording stops, what was recorded is still delivered.

@@ -40,6 +40,9 @@ impl Session {
         let feed = Feed::new("live", Source::Live(Box::new(source)), self.engine_options());
         let mut feed = Feed { stages: Stages::of(&self.plan), ..feed };
         let result = self.pass_on(&mut feed);
+        if let Some(counters) = &mut self.counters {
+            counters.wipe();
+        }
         report::say(&feed.stages.report(&feed.name));
         let result = result.and(self.end_input(&feed.engine));
         // The capture ends in order whatever happened: what was lost is told after a failure, too.
