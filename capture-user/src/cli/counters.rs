@@ -1,7 +1,10 @@
 //! What a live capture counts while it runs, on standard error, once a second.
 
+use super::args::RawArgs;
+use super::report;
+use super::status_line::StatusLine;
 use crate::live::pulse::Pulse;
-use std::io::Write;
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -11,17 +14,23 @@ const EVERY: Duration = Duration::from_secs(1);
 pub(crate) struct Counters {
     /// One line of a terminal, over and over; else one after another.
     overwrites: bool,
-    /// Characters that stand on the line.
-    width: usize,
+    line: StatusLine,
     began: Instant,
     shown: Instant,
     before: Pulse,
 }
 
 impl Counters {
+    /// Whether they are wanted, and then whether over and over on one line: with `-v`, or on a terminal that
+    /// nobody else writes to.
+    pub(crate) fn mode(args: &RawArgs) -> Option<bool> {
+        let overwrites = args.write.is_some() && args.command.is_empty() && std::io::stderr().is_terminal();
+        (args.verbose || overwrites).then_some(overwrites)
+    }
+
     pub(crate) fn new(overwrites: bool) -> Counters {
         let now = Instant::now();
-        Counters { overwrites, width: 0, began: now, shown: now, before: Pulse::default() }
+        Counters { overwrites, line: StatusLine::default(), began: now, shown: now, before: Pulse::default() }
     }
 
     /// Shows them if a second has passed.
@@ -35,26 +44,16 @@ impl Counters {
         let text = line(self.began.elapsed(), passed, &self.before, &now);
         self.before = now;
         if self.overwrites {
-            self.wipe();
-            self.width = text.len();
-            say(&text);
+            self.line.put(&text, "");
         } else {
-            say(&format!("{text}\n"));
+            report::say(&format!("{text}\n"));
         }
     }
 
     /// Leaves the line empty for what is said next.
     pub(crate) fn wipe(&mut self) {
-        if self.width > 0 {
-            say(&format!("\r{}\r", " ".repeat(self.width)));
-            self.width = 0;
-        }
+        self.line.wipe();
     }
-}
-
-/// The line is a courtesy: a closed stderr does not end a capture.
-fn say(text: &str) {
-    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 fn line(since: Duration, passed: Duration, before: &Pulse, now: &Pulse) -> String {

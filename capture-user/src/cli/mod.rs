@@ -15,6 +15,7 @@ mod feed;
 mod kernel_filter;
 mod limiter;
 mod lists;
+mod misplaced;
 pub mod plan;
 mod proclist;
 mod progress;
@@ -25,6 +26,7 @@ mod same_file;
 pub mod session;
 pub mod signals;
 mod stages;
+mod status_line;
 
 use args::RawArgs;
 use capture_file::FileError;

@@ -4,8 +4,10 @@
 
 use super::args::{Compress, RawArgs};
 use super::chisel_plan::{self, ChiselPlan};
+use super::counters::Counters;
 use super::enrich;
 use super::error::CliError;
+use super::misplaced;
 use super::report;
 use super::rotation::Rotation;
 use super::signals::StopFlag;
@@ -23,7 +25,6 @@ use capture_engine::render::BufferFormat;
 use capture_engine::{EventFilter, PortNames};
 use capture_file::Compression;
 use filter_lang::{FilterError, Library};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -236,7 +237,7 @@ impl Plan {
         }
         let live = args.read.is_empty();
         if !live {
-            refuse_live_options(&args)?;
+            misplaced::refuse_live(&args)?;
         } else if !args.docker.is_empty() || !args.k8s.is_empty() {
             return Err(CliError::usage("--docker and --k8s complete files: they need -r"));
         } else if args.progress {
@@ -277,8 +278,8 @@ impl Plan {
             suppress: args.suppress.clone(),
             ports: if args.resolve_ports { PortNames::Services } else { PortNames::Numbers },
             progress: args.progress || (!live && args.write.is_some()),
-            counters: live.then(|| counters(&args)).flatten(),
-            notes: idle_options(&args),
+            counters: live.then(|| Counters::mode(&args)).flatten(),
+            notes: misplaced::idle(&args),
             lint: args.lint,
             explain_filter: args.explain_filter,
             summary: args.summary,
@@ -290,12 +291,6 @@ impl Plan {
             dump: enrich::dumps(&args)?,
         })
     }
-}
-
-/// `-v`, or a terminal that nobody else writes to.
-fn counters(args: &RawArgs) -> Option<bool> {
-    let overwrites = args.write.is_some() && args.command.is_empty() && std::io::stderr().is_terminal();
-    (args.verbose || overwrites).then_some(overwrites)
 }
 
 fn live_plan(args: &RawArgs, stop: &StopFlag) -> Result<LivePlan, CliError> {
@@ -435,54 +430,6 @@ fn line_plan(args: &RawArgs) -> Result<LinePlan, CliError> {
         to_stderr: !args.command.is_empty(),
         container_data,
     })
-}
-
-/// Options that only mean something to a live capture. sysdig's own (`-s`) are ignored with `-r`,
-/// as there; ours are refused.
-fn refuse_live_options(args: &RawArgs) -> Result<(), CliError> {
-    let given = [
-        (args.no_enter, "--no-enter"),
-        (args.switches, "--switches"),
-        (args.check_paths, "--check-paths"),
-        (args.page_faults, "--page-faults"),
-        (args.no_io_uring, "--no-io-uring"),
-        (args.buffer.is_some(), "--buffer"),
-        (args.drain_pause.is_some(), "--drain-pause"),
-        (args.probe_log, "--probe-log"),
-        (args.probe.is_some(), "--probe"),
-        (args.strict, "--strict"),
-        (args.pid.is_some(), "--pid"),
-        (args.whole_tree, "--whole-tree"),
-        (args.user.is_some(), "--user"),
-        (args.no_kernel_filter, "--no-kernel-filter"),
-    ];
-    match given.into_iter().find(|(given, _)| *given) {
-        Some((_, option)) => {
-            Err(CliError::usage(format!("{option} is for live captures; -r replays what is recorded")))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Options that are accepted, as sysdig accepts them, but do nothing here.
-fn idle_options(args: &RawArgs) -> Vec<String> {
-    let writing = [
-        (args.gzip, "-z"),
-        (args.compress.is_some(), "--compress"),
-        (args.file_size.is_some(), "-C"),
-        (args.file_seconds.is_some(), "-G"),
-        (args.file_events.is_some(), "-e"),
-        (args.file_limit.is_some(), "-W"),
-        (args.fat_file, "-F"),
-    ];
-    let mut notes = Vec::new();
-    if args.write.is_none() {
-        let idle = writing.into_iter().filter(|(given, _)| *given);
-        notes.extend(idle.map(|(_, option)| format!("{option} does nothing without -w")));
-    } else if args.file_limit.is_some() && !Rotation::is_asked(args) {
-        notes.push("-W does nothing without -C, -G or -e".to_owned());
-    }
-    notes
 }
 
 pub(super) fn positive(option: &'static str, what: &str, text: &str) -> Result<u64, CliError> {

@@ -1,6 +1,6 @@
 //! `-P`: how much of the files is read, in percent, on standard error, over and over on one line.
 
-use std::io::Write;
+use super::status_line::StatusLine;
 
 /// Least step that is shown, in percent.
 const STEP: f64 = 0.1;
@@ -9,8 +9,7 @@ const STEP: f64 = 0.1;
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     shown: f64,
-    /// Characters on the line, to wipe them.
-    width: usize,
+    line: StatusLine,
 }
 
 impl Progress {
@@ -23,19 +22,12 @@ impl Progress {
         // The end is said by `end`: reading runs ahead of the events.
         if percent - self.shown > STEP && percent < 100.0 {
             self.shown = percent;
-            self.write(&format!("{percent:.2}"), "");
+            self.line.put(&format!("{percent:.2}"), "");
         }
     }
 
     /// Everything is read.
     pub(crate) fn end(&mut self) {
-        self.write("\r100.00", "\n");
-    }
-
-    fn write(&mut self, text: &str, end: &str) {
-        let wiped = " ".repeat(self.width);
-        self.width = text.trim_start().len();
-        // The line is a courtesy: a closed stderr does not end a replay.
-        let _ = std::io::stderr().write_all(format!("\r{wiped}\r{text}{end}").as_bytes());
+        self.line.put("\r100.00", "\n");
     }
 }
