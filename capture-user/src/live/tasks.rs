@@ -7,7 +7,7 @@
 use super::error::LiveError;
 use super::features::kernel_release;
 use super::iterators::Iterators;
-use super::snapshot::parse_stat;
+use super::snapshot::{self, parse_stat};
 use capture_common::abi::{IterTaskFixed, RecordView, TaskInfo, kind, tag};
 use std::collections::HashMap;
 use std::io;
@@ -123,9 +123,7 @@ fn process_in_proc(pid: u32) -> Option<Process> {
 }
 
 fn processes_in_proc() -> Vec<Process> {
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(process_in_proc).collect()
+    snapshot::pids().into_iter().filter_map(process_in_proc).collect()
 }
 
 #[cfg(test)]

@@ -174,8 +174,8 @@ pub(super) fn is_socket(kind: &FdKind) -> bool {
     !matches!(kind, FdKind::File { .. } | FdKind::Other { .. })
 }
 
-/// The state of the machine that `roots` show, with the ids that are there. Interface addresses alone always come from the
-/// running system, since no file lists them with their masks.
+/// The state of the machine that `roots` show, with the ids that are there. Interface addresses alone
+/// always come from the running system, since no file lists them with their masks.
 ///
 /// # Errors
 /// Only if [`Roots::proc`] cannot be listed.
