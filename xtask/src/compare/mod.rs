@@ -3,7 +3,7 @@
 //!
 //! Every round runs each load bare and under each tool, in turn, so that a change of the machine's
 //! mood hits all alike; printed is the median over the rounds of the ratio to the same round's bare
-//! run. strace stops the traced program at every call, so it gets one round.
+//! run. strace and perf trace take minutes for a round, so they get one, the last.
 
 mod loads;
 mod report;
@@ -107,21 +107,32 @@ pub(crate) fn run(args: &[String], calls: impl FnOnce(&[String]) -> Result<()>) 
 fn measure(loads: &Loads, options: &Options, capture: &Path, dir: &Path) -> Result<Vec<Row>> {
     let mut rows: Vec<Row> = tools::all(capture, options.sysdig.clone()).into_iter().map(Row::new).collect();
     let start = Instant::now();
-    for round in 0..options.rounds {
+    for number in 0..options.rounds {
         if start.elapsed() > TIME_MAX {
-            eprintln!("stopped after {round} rounds: this machine is slow or busy");
+            eprintln!("stopped after {number} rounds: this machine is slow or busy");
             break;
         }
-        eprintln!("round {} of {}", round + 1, options.rounds);
-        let bare = loads.run_all(None)?;
-        for row in &mut rows {
-            if row.is_out() || (round > 0 && row.tool == Tool::Strace) {
-                continue;
-            }
-            if row.tool == Tool::Strace {
-                row.add(&bare, &loads.run_all(Some(&tools::strace_path()))?, None, None);
-                continue;
-            }
+        eprintln!("round {} of {}", number + 1, options.rounds);
+        round(loads, &mut rows, dir, |tool| !tool.is_slow())?;
+    }
+    if options.rounds > 0 {
+        eprintln!("one round of what takes minutes");
+        round(loads, &mut rows, dir, Tool::is_slow)?;
+    }
+    Ok(rows)
+}
+
+/// Runs the loads bare, then under each tool that takes part.
+fn round(loads: &Loads, rows: &mut [Row], dir: &Path, takes_part: impl Fn(&Tool) -> bool) -> Result<()> {
+    let bare = loads.run_all(None)?;
+    for row in rows.iter_mut().filter(|row| takes_part(&row.tool)) {
+        if row.tool == Tool::Bare {
+            row.add(&bare, &bare, None, None);
+        } else if row.is_out() {
+            continue;
+        } else if row.tool == Tool::Strace {
+            row.add(&bare, &loads.run_all(Some(&tools::strace_path()))?, None, None);
+        } else {
             match Tracer::start(&row.tool, dir)? {
                 Err(reason) => row.rule_out(reason),
                 Ok(tracer) => {
@@ -133,9 +144,6 @@ fn measure(loads: &Loads, options: &Options, capture: &Path, dir: &Path) -> Resu
                 }
             }
         }
-        if let Some(row) = rows.first_mut().filter(|row| row.tool == Tool::Bare) {
-            row.add(&bare, &bare, None, None);
-        }
     }
-    Ok(rows)
+    Ok(())
 }

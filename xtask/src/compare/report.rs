@@ -21,9 +21,7 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn new(tool: Tool) -> Row {
-        // The floor is measured by whoever is compared to it.
         let reason = match &tool {
-            Tool::Bare => Some(String::new()),
             Tool::Strace if super::tools::find("strace").is_none() => Some("strace is not installed".into()),
             _ => None,
         };
@@ -61,7 +59,7 @@ impl Row {
 
     fn line(&self) -> String {
         let name = self.tool.name();
-        if let Some(reason) = self.reason.as_ref().filter(|reason| !reason.is_empty()) {
+        if let Some(reason) = &self.reason {
             return format!("| {name} | not available: {} |{}", reason.replace('|', "/"), " |".repeat(5));
         }
         let mut line = format!("| {name} |");
@@ -89,7 +87,7 @@ fn median(values: &[f64]) -> Option<f64> {
 /// The table in Markdown, with the machine and the rounds.
 pub(super) fn table(rows: &[Row]) -> String {
     let rounds = rows.iter().flat_map(|row| row.ratios.iter().map(Vec::len)).max().unwrap_or(0);
-    let mut out = format!("{}, {rounds} rounds (strace one):\n\n", machine());
+    let mut out = format!("{}, {rounds} rounds (strace and perf trace one):\n\n", machine());
     let _ = writeln!(out, "| | {} | CPU of the tool | lost |", NAMES.join(" | "));
     let _ = writeln!(out, "|{}", "---|".repeat(NAMES.len() + 3));
     for row in rows {

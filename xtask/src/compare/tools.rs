@@ -83,6 +83,11 @@ impl Tool {
         Ok(command)
     }
 
+    /// Whether a round under it takes minutes.
+    pub(super) fn is_slow(&self) -> bool {
+        matches!(self, Tool::Strace | Tool::PerfTrace)
+    }
+
     /// Whether the file tells that recording has begun; other tools get a time.
     fn file_tells(&self) -> bool {
         matches!(self, Tool::Capture { .. } | Tool::Sysdig(_) | Tool::Bpftrace)
