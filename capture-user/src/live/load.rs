@@ -2,24 +2,24 @@
 //! programs. Knows nothing of records.
 
 use super::{
-    btf::Btf,
     classes::Classes,
     cpus::Cpus,
     error::LiveError,
     features,
     iterators::{self, Iterators},
-    object, offsets,
+    object,
     parts::{COLLECTORS, Part},
     programs,
     push::Push,
     rights,
     steps::Steps,
     tree::Tree,
+    type_information::TypeInformation,
     uring::UringRows,
     whoami::{has_host_pids, own_tgid},
 };
 use aya::{
-    Ebpf, EbpfLoader,
+    Ebpf,
     maps::{Array, Map, MapData, PerCpuArray, ProgramArray},
     programs::{BtfTracePoint, ProgramError, tp_btf::BtfTracePointLinkId},
 };
@@ -87,7 +87,7 @@ impl ProbeOptions {
         free.into_iter().chain(attach).chain(self.parts.iter().copied())
     }
 
-    fn needs(&self) -> Needs {
+    pub(super) fn needs(&self) -> Needs {
         self.push.as_ref().map_or_else(Needs::default, |push| push.needs)
     }
 }
@@ -122,8 +122,7 @@ impl Probe {
     /// What is missing or what the kernel refused.
     pub fn load(options: &ProbeOptions) -> Result<Self, LiveError> {
         let (mut steps, began) = (Steps::default(), Instant::now());
-        let bytes = features::check()?;
-        let (kernel_btf, parts, resolved) = type_information(options, &bytes)?;
+        let TypeInformation { kernel_btf, mut loader, parts, resolved } = TypeInformation::read(options)?;
         steps.add("type information", began);
         let began = Instant::now();
         let cpus = Cpus::read()?;
@@ -136,8 +135,6 @@ impl Probe {
         let own_tgid = own_tgid(&resolved, &kernel_btf)?;
         let object = patched(options, ring_bytes, resolved.cast_kfunc)?;
         let settings = settings(options, ring_bytes, own_tgid, &cpus);
-        let mut loader = EbpfLoader::new();
-        loader.btf(Some(&kernel_btf));
         loader.map_max_entries("LANES", (cpus.ringed.len() * abi::LANES_PER_CPU) as u32);
         loader.map_max_entries("CPU_SLOT", cpus.possible);
         if options.only_tree {
@@ -379,22 +376,6 @@ fn with_strings_at_enter(mut row: plan::PlanRow) -> plan::PlanRow {
     row
 }
 
-/// What the kernel's type information says, for aya and for us: two readings that take as long.
-fn type_information(
-    options: &ProbeOptions,
-    bytes: &[u8],
-) -> Result<(aya::Btf, Vec<Part>, offsets::Resolved), LiveError> {
-    std::thread::scope(|scope| {
-        let for_aya = scope.spawn(|| aya::Btf::parse(bytes, aya::Endianness::default()));
-        let btf = Btf::parse(bytes)?;
-        features::check_tracepoints(&btf)?;
-        let (parts, resolved) = (present_parts(options, &btf)?, offsets::resolve(&btf)?);
-        let for_aya = for_aya.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let what = |e| format!("aya cannot read the kernel's type information: {e}");
-        Ok((for_aya.map_err(|e| LiveError::BadObject { what: what(e) })?, parts, resolved))
-    })
-}
-
 pub(super) fn missing(what: &str) -> LiveError {
     LiveError::BadObject { what: format!("it has no {what}") }
 }
@@ -430,16 +411,6 @@ fn obstacle(error: &(dyn std::error::Error + 'static)) -> Option<LiveError> {
     let status = if is_refusal { text("/proc/self/status") } else { String::new() };
     let obstacle = rights::obstacle(&status, &text("/sys/kernel/security/lockdown"))?;
     Some(LiveError::Obstacle { release: features::kernel_release(), obstacle })
-}
-
-/// The parts that this kernel can have: one without cgroups has none to move to.
-fn present_parts(options: &ProbeOptions, btf: &Btf<'_>) -> Result<Vec<Part>, LiveError> {
-    let (_, name) = Part::Attach.names();
-    let can_attach = btf.typedef_id(&format!("btf_trace_{name}")).is_some();
-    if options.needs().containers && !can_attach {
-        return Err(LiveError::NoTracepoint { name, release: features::kernel_release() });
-    }
-    Ok(options.all_parts().filter(|part| can_attach || *part != Part::Attach).collect())
 }
 
 /// Places for threads: as many as there can be, if that is not too much.

@@ -50,6 +50,7 @@ mod stale;
 pub mod steps;
 mod tasks;
 mod tree;
+mod type_information;
 mod uring;
 pub mod watch;
 mod whoami;
