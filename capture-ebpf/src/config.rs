@@ -28,7 +28,7 @@ settings! {
     R_C0 = 0; R_C1 = 0; R_C2 = 0; R_C3 = 0; R_C4 = 0; R_C5 = 0;
     /// Not 0: the kernel has bpf_rdonly_cast, and these are the BTF ids to cast to.
     CAST = 0; ID_TASK = 0; ID_FILE = 0; ID_SIGINFO = 0; ID_SOCKET = 0; ID_UNIX_SOCK = 0; ID_INET_SOCK = 0; ID_MOUNT = 0; ID_KIOCB = 0;
-    ID_WORD = 0;
+    ID_WORD = 0; ID_DENTRY = 0; ID_VFSMOUNT = 0;
     /// `sizeof(struct inode)`: overlayfs keeps its upper dentry right behind.
     INODE_SIZE = 0;
     /// Bit of `signal_struct.is_child_subreaper` in its byte.

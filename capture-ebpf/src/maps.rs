@@ -5,6 +5,7 @@ use aya_ebpf::{
     maps::{Array, HashMap, PerCpuArray, ProgramArray},
 };
 use capture_common::{abi, plan, uring};
+use core::ptr::{read_volatile, write_volatile};
 
 /// Ring bytes the object is built for; the loader patches the map's value size to what it wants.
 pub(crate) const RING_LEN: usize = 1 << 20;
@@ -64,6 +65,20 @@ pub(crate) struct Scratch {
     pub(crate) bytes: [u64; 2048],
     /// Loop-carried numbers: kept here so that the verifier forgets them and loop states converge.
     pub(crate) loop_state: [u64; 8],
+}
+
+/// Loop-carried number `n`.
+#[inline(always)]
+pub(crate) fn get(scratch: *mut Scratch, n: usize) -> u64 {
+    // SAFETY: `n` is a constant below 8.
+    unsafe { read_volatile(&raw const (*scratch).loop_state[n]) }
+}
+
+/// Sets loop-carried number `n`.
+#[inline(always)]
+pub(crate) fn set(scratch: *mut Scratch, n: usize, value: u64) {
+    // SAFETY: `n` is a constant below 8.
+    unsafe { write_volatile(&raw mut (*scratch).loop_state[n], value) }
 }
 
 /// Scratch of level 0 and 1.

@@ -6,8 +6,8 @@ use crate::{
     config::ro,
     copy::{EXIT_ARGS, EXIT_RET, arg_of, put_user},
     fdtable,
-    maps::{COMPAT_ROWS, EXIT_TAILS, PLAN, SCRATCH, Scratch},
-    paths,
+    maps::{COMPAT_ROWS, EXIT_TAILS, PLAN, SCRATCH, Scratch, get, set},
+    paths::{self, RUNS},
     read::{Ctx, current, ld1, ld2, ld4, ld8, plain, st4, st8, untrusted, user_into, user_str_into},
     ring::{self, Record, body, head},
     sock, task,
@@ -20,10 +20,7 @@ use capture_common::{
     },
     plan::{PlanRow, row_flag, special},
 };
-use core::{
-    mem::offset_of,
-    ptr::{read_volatile, write_volatile},
-};
+use core::mem::offset_of;
 
 /// Strings of an argv or envp array that are followed.
 const STRINGS_MAX: usize = 64;
@@ -62,32 +59,24 @@ fn is_compat(record: Record) -> bool {
     ld1(record.start as u64, offset_of!(RecordHeader, flags) as u64) & flag::COMPAT32 != 0
 }
 
+/// The row of the call in the plan.
+#[inline(always)]
+fn row_of(record: Record) -> Option<u64> {
+    let nr = ld2(record.start as u64, offset_of!(RecordHeader, nr) as u64) as u64;
+    let index = (nr & (COMPAT_ROWS - 1)) + if is_compat(record) { COMPAT_ROWS } else { 0 };
+    PLAN.get_ptr(index as u32).map(|row| row as u64)
+}
+
 /// Whether the call takes data in (`plan::row_flag::RECEIVES`).
 #[inline(always)]
 fn receives(record: Record) -> bool {
-    let nr = ld2(record.start as u64, offset_of!(RecordHeader, nr) as u64) as u64;
-    let index = (nr & (COMPAT_ROWS - 1)) + if is_compat(record) { COMPAT_ROWS } else { 0 };
-    match PLAN.get_ptr(index as u32) {
-        Some(row) => ld1(row as u64, offset_of!(PlanRow, flags) as u64) & row_flag::RECEIVES != 0,
-        None => false,
-    }
+    let flags = offset_of!(PlanRow, flags) as u64;
+    row_of(record).is_some_and(|row| ld1(row, flags) & row_flag::RECEIVES != 0)
 }
 
 #[inline(always)]
 fn ret_of(record: Record) -> i64 {
     ld8(record.start as u64, EXIT_RET as u64) as i64
-}
-
-#[inline(always)]
-fn get(scratch: *mut Scratch, n: usize) -> u64 {
-    // SAFETY: `n` is a constant below 8.
-    unsafe { read_volatile(&raw const (*scratch).loop_state[n]) }
-}
-
-#[inline(always)]
-fn set(scratch: *mut Scratch, n: usize, value: u64) {
-    // SAFETY: `n` is a constant below 8.
-    unsafe { write_volatile(&raw mut (*scratch).loop_state[n], value) }
 }
 
 // ---- vectors
@@ -424,23 +413,20 @@ collector!("tp_btf/sys_exit", exit_task, |_ctx, record, task| {
     record.publish_sections();
 });
 
+// execve and execveat, whose arrays of strings come one argument later.
+const _: () = assert!(special::EXECAT == special::EXEC + 1);
+
 collector!("tp_btf/sys_exit", exit_exec, |ctx, record, task| {
     task::put_task(record, task);
     if ret_of(record) < 0 {
-        put_strings(record, tag::ARGS, 1);
-        put_strings(record, tag::ENV, 2);
-    } else {
-        put_args(record, task, true);
-    }
-    tail(ctx, PATHS);
-    record.publish_sections();
-});
-
-collector!("tp_btf/sys_exit", exit_execat, |ctx, record, task| {
-    task::put_task(record, task);
-    if ret_of(record) < 0 {
-        put_strings(record, tag::ARGS, 2);
-        put_strings(record, tag::ENV, 3);
+        let Some(row) = row_of(record) else {
+            record.publish_sections();
+            return 0;
+        };
+        // Calculated, not chosen: the verifier would follow each choice through both loops.
+        let first = ld1(row, offset_of!(PlanRow, exit_special) as u64) as u64 + 1 - special::EXEC as u64;
+        put_strings(record, tag::ARGS, first);
+        put_strings(record, tag::ENV, first + 1);
     } else {
         put_args(record, task, true);
     }
@@ -451,16 +437,30 @@ collector!("tp_btf/sys_exit", exit_execat, |ctx, record, task| {
 /// Slot of [`exit_paths`] in EXIT_TAILS, behind those of `plan::special`.
 const PATHS: u32 = capture_common::plan::TAIL_PATHS as u32;
 
-collector!("tp_btf/sys_exit", exit_paths, |_ctx, record, task| {
-    paths::put_exe_path(record, task);
-    paths::put_cwd(record, task);
+// The path of the program, then that of the current folder; each takes one run of this or more. `step`
+// counts the runs, those for the folder from `RUNS` on.
+collector!("tp_btf/sys_exit", exit_paths, |ctx, record, task| {
+    let step = head!(record.lane, step);
+    let is_cwd = step >= RUNS;
+    let tag = if is_cwd { tag::CWD } else { tag::EXEPATH };
+    let start = || if is_cwd { paths::cwd_of(task) } else { paths::exe_of(task) };
+    let ended = paths::put_path(record, task, tag, step & (RUNS - 1), start);
+    if !(ended && is_cwd) {
+        head!(record.lane, step = if ended { RUNS } else { step + 1 });
+        tail(ctx, PATHS);
+    }
     record.publish_sections();
 });
 
-collector!("tp_btf/sys_exit", exit_fdpath, |_ctx, record, task| {
+collector!("tp_btf/sys_exit", exit_fdpath, |ctx, record, task| {
     let fd = ret_of(record);
     if fd >= 0 {
-        paths::put_fd_path(record, task, fd as u32);
+        let step = head!(record.lane, step);
+        let start = || paths::fd_of(task, fd as u32);
+        if !paths::put_path(record, task, tag::FDPATH, step & (RUNS - 1), start) {
+            head!(record.lane, step = step + 1);
+            tail(ctx, special::FDPATH as u32);
+        }
     }
     record.publish_sections();
 });

@@ -5,6 +5,7 @@ use capture_common::event_table::code;
 use capture_tests::events::each_event_of;
 use capture_tests::live;
 use std::collections::HashMap;
+use std::io::BufRead;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -117,4 +118,39 @@ fn opens_that_race_with_a_change_of_their_path() {
     });
     assert!(opens >= OPENS, "{opens} opens of the two files");
     eprintln!("{opens} opens, {changed} of another file than the one read at the enter");
+}
+
+/// A walk up takes eight folders in one run of the probe's program, and has eight runs.
+#[test]
+fn deep_folders_are_named_in_full() {
+    const TEST: &str = "deep_folders_are_named_in_full";
+    if !live::can_record(TEST) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let above = dir.path().components().count();
+    let mut folders = Vec::new();
+    for depth in [1, 5, 6, 7, 8, 13, 14, 15, 16, 30, 55] {
+        let folder =
+            (0..depth).fold(dir.path().join(format!("of-{depth}")), |path, at| path.join(format!("d{at}")));
+        assert!(folder.components().count() == above + 1 + depth);
+        std::fs::create_dir_all(&folder).expect("folders");
+        std::fs::copy("/bin/cat", folder.join("reader")).expect("a program");
+        std::fs::write(folder.join("text"), "text\n").expect("a file");
+        folders.push(folder.display().to_string());
+    }
+    let file = dir.path().join("f.scap");
+    let script = "for folder; do (cd \"$folder\" && ./reader text); done";
+    let mut capture = Command::new(CAPTURE);
+    capture.arg("-w").arg(&file).args(["--", "sh", "-c", script, "sh"]);
+    let out = capture.args(&folders).stdin(Stdio::null()).output().expect("capture runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let format = "%proc.exepath|%proc.cwd|%fd.name";
+    let filter = "proc.name = reader and evt.type = openat and evt.dir = < and fd.filename = text";
+    let replay = Command::new(CAPTURE).arg("-r").arg(&file).args(["-p", format, filter]).output();
+    let replay = replay.expect("capture runs");
+    let lines: Vec<_> = replay.stdout.lines().map(|line| line.expect("text")).collect();
+    let expected: Vec<_> =
+        folders.iter().map(|folder| format!("{folder}/reader|{folder}/|{folder}/text")).collect();
+    assert_eq!(lines, expected, "{replay:?}");
 }

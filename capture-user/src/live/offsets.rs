@@ -65,6 +65,8 @@ const CASTS: &[(&str, &str)] = &[
     ("ID_UNIX_SOCK", "unix_sock"),
     ("ID_INET_SOCK", "inet_sock"),
     ("ID_MOUNT", "mount"),
+    ("ID_DENTRY", "dentry"),
+    ("ID_VFSMOUNT", "vfsmount"),
     ("ID_KIOCB", "io_kiocb"),
     ("ID_WORD", "pt_regs"),
 ];

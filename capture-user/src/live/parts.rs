@@ -89,7 +89,7 @@ pub(super) const COLLECTORS: &[(&str, u8, &str, &str)] = &[
     ("EXIT_TAILS", plan::special::MMSG, "exit_mmsg", "sys_exit"),
     ("EXIT_TAILS", plan::special::TASK, "exit_task", "sys_exit"),
     ("EXIT_TAILS", plan::special::EXEC, "exit_exec", "sys_exit"),
-    ("EXIT_TAILS", plan::special::EXECAT, "exit_execat", "sys_exit"),
+    ("EXIT_TAILS", plan::special::EXECAT, "exit_exec", "sys_exit"),
     ("EXIT_TAILS", plan::special::PIPE, "exit_pipe", "sys_exit"),
     ("EXIT_TAILS", plan::special::SOCKPAIR, "exit_sockpair", "sys_exit"),
     ("EXIT_TAILS", plan::special::FDPATH, "exit_fdpath", "sys_exit"),

@@ -16,6 +16,30 @@ enum Job<'a> {
     Iterator(&'a str, &'a str, &'a mut Iter),
 }
 
+impl Job<'_> {
+    fn name(&self) -> &str {
+        match self {
+            Job::Tracepoint(name, ..) | Job::Iterator(name, ..) => name,
+        }
+    }
+}
+
+/// Programs that take the verifier longest, in this order.
+const DEAREST: [&str; 12] = [
+    "exit_exec",
+    "capture_uring_complete",
+    "capture_exit",
+    "exit_socketcall",
+    "exit_mmsg",
+    "exit_msg",
+    "done_msg",
+    "submit_msg",
+    "exit_iov",
+    "done_iov",
+    "submit_iov",
+    "exit_paths",
+];
+
 /// Loads programs, several at a time: most of the start is the kernel's verifier, which lets
 /// whoever may load them at all wait for nobody. The iterators are loaded if nothing is in their way;
 /// returned is what is.
@@ -40,6 +64,8 @@ pub(super) fn load(
     if let Some((name, _)) = tracepoints.first_key_value() {
         return Err(missing(name));
     }
+    // The next job is the last one: dear ones first, so that no worker is left with one alone at the end.
+    jobs.sort_by_key(|job| DEAREST.iter().rev().position(|name| *name == job.name()).map_or(0, |at| at + 1));
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(jobs.len());
     let jobs = std::sync::Mutex::new(jobs);
     let refusal = std::sync::Mutex::new(&mut in_the_way);
