@@ -2,6 +2,7 @@
 //! capabilities that they give it and no others.
 
 use capture_tests::live;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -48,6 +49,64 @@ fn the_manifests_capabilities_are_enough() {
         let out = record(&format!("-all,{}", others.join(",")));
         assert!(!out.status.success(), "without {needed}");
     }
+}
+
+/// What helm prints; it must go well.
+fn helm(program: &Path, args: &[&str]) -> String {
+    let out = Command::new(program).args(args).output().expect("helm starts");
+    assert!(out.status.success(), "helm {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// The objects of a YAML text, in the order of their kinds: helm reads it.
+fn objects(program: &Path, yaml: &str) -> Vec<Value> {
+    const TEMPLATE: &str = r#"{{- range splitList "\n---\n" (.Files.Get "objects.yaml") }}
+{{ fromYaml . | toJson }}
+{{- end }}"#;
+    let chart = tempfile::tempdir().expect("a folder");
+    let put = |name: &str, text: &str| std::fs::write(chart.path().join(name), text).expect("a file");
+    std::fs::create_dir(chart.path().join("templates")).expect("a folder");
+    put("Chart.yaml", "apiVersion: v2\nname: reader\nversion: 0.1.0\n");
+    put("templates/all.txt", TEMPLATE);
+    put("objects.yaml", yaml);
+    let read = helm(program, &["template", "reader", chart.path().to_str().expect("text")]);
+    let lines = read.lines().filter(|line| line.starts_with('{'));
+    let mut objects: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|object| *object != json!({}))
+        .collect();
+    objects.sort_by_key(|object| object["kind"].to_string());
+    objects
+}
+
+#[test]
+fn the_manifests_are_what_the_chart_makes_of_its_defaults() {
+    const TEST: &str = "the_manifests_are_what_the_chart_makes_of_its_defaults";
+    let Some(program) = capture_tests::installed("helm", TEST) else { return };
+    let chart = top().join("deploy/helm/capture");
+    let chart = chart.to_str().expect("text");
+    assert!(helm(&program, &["lint", "--strict", chart]).contains("0 chart(s) failed"));
+    let made = objects(&program, &helm(&program, &["template", "capture", chart, "-n", "capture-system"]));
+    let text = std::fs::read_to_string(top().join("deploy/kubernetes/capture.yaml")).expect("the manifest");
+    let mut written = objects(&program, &text);
+    // The chart leaves the namespace to `--create-namespace`.
+    written.retain(|object| object["kind"] != "Namespace");
+    assert_eq!(written.len(), 4, "{written:#?}");
+    assert_eq!(made, written);
+    // Each engine has its folders, and one that is not known is refused.
+    for (engine, folder) in [("crio", "/run/crio"), ("docker", "/run/docker.sock")] {
+        let of = format!("engine={engine}");
+        let made = helm(&program, &["template", "capture", chart, "--set", &of]);
+        assert!(made.contains(folder) && made.contains("kind: ClusterRole"), "{made}");
+    }
+    let without = helm(&program, &["template", "capture", chart, "--set", "kubernetes=false"]);
+    assert!(
+        !without.contains("ClusterRole") && without.contains("automountServiceAccountToken: false"),
+        "{without}"
+    );
+    let out = Command::new(&program).args(["template", "capture", chart, "--set", "engine=lxd"]).output();
+    let said = String::from_utf8_lossy(&out.expect("helm starts").stderr).into_owned();
+    assert!(said.contains("engine \"lxd\" is not known: containerd, crio or docker"), "{said}");
 }
 
 /// A Kubernetes API server of this test's own.

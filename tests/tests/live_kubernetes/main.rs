@@ -5,5 +5,6 @@
 
 mod api;
 mod cluster;
+mod daemonset;
 mod pods;
 mod server;

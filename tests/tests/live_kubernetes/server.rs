@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 
 /// Name under which the scripts keep their files.
 const NAME: &str = "capk8s";
+/// Name under which those of a cluster's engine are.
+pub(crate) const ENGINE: &str = "capk8s-k8s";
 
 /// The program under test.
 pub(crate) const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
@@ -19,16 +21,23 @@ pub(crate) struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Starts it; reports a skip of `test` where that cannot be.
-    pub(crate) fn start(test: &str, mode: &'static str) -> Option<Kubernetes> {
+    /// Whether it can be started; reports a skip of `test` where not.
+    pub(crate) fn can_start(test: &str) -> bool {
         if !live::can_record(test) || !live::has_host_ids(test) {
-            return None;
+            return false;
         }
         let built = script("k8s-up.sh").arg("built").status().is_ok_and(|status| status.success());
         if !built && std::env::var_os("CAPTURE_K8S").is_none() {
             let reason =
                 "Kubernetes is not built (5 to 10 minutes): set CAPTURE_K8S=1, or run k8s-up.sh build";
             capture_tests::skip(test, reason);
+        }
+        built || std::env::var_os("CAPTURE_K8S").is_some()
+    }
+
+    /// Starts it, if that can be.
+    pub(crate) fn start(test: &str, mode: &'static str) -> Option<Kubernetes> {
+        if !Kubernetes::can_start(test) {
             return None;
         }
         let mut kubernetes = Kubernetes { mode, facts: HashMap::new(), _turn: live::turn() };
@@ -100,7 +109,7 @@ fn script(name: &str) -> Command {
     command
 }
 
-fn text(out: &Output, what: &str) -> String {
+pub(crate) fn text(out: &Output, what: &str) -> String {
     assert!(out.status.success(), "{what}: {}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8_lossy(&out.stdout).trim().to_owned()
 }
