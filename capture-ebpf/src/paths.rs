@@ -12,8 +12,10 @@ use capture_common::abi::{STR_MAX, section_flag};
 /// Components (and mount crossings) walked in one run of a program: the verifier follows every step by
 /// itself, so a long walk takes several runs.
 const STEPS: usize = 8;
-/// Runs that a walk takes at most; a power of two.
+/// Runs that a walk takes at most.
 pub(crate) const RUNS: u64 = 8;
+// Runs are counted in low bits, and the kernel allows 32 calls of programs by programs in a row.
+const _: () = assert!(RUNS.is_power_of_two() && 2 + 2 * RUNS <= 32);
 /// The buffer is twice the longest path, so that masked positions stay inside it.
 const BUFFER: u64 = 8192;
 

@@ -145,11 +145,21 @@ static void network(void) {
     printf("sendto res=5 data=alone size=5\n");
 }
 
+// Programs that are not there: what they would have been given is read by pointers of four bytes.
+static void programs(void) {
+    char *args[] = {"tool", "one", "two", 0}, *env[] = {"OF=32", "BITS=yes", 0};
+    syscall(SYS_execve, "/no/such/program", args, env);
+    printf("execve res=-2(ENOENT) exe=tool args=one.two. env=OF=32.BITS=yes.\n");
+    syscall(SYS_execveat, AT_FDCWD, "/no/such/program", args + 1, env + 1, 0);
+    printf("execveat res=-2(ENOENT) exe=one args=two. env=BITS=yes.\n");
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
     files(argv[1]);
     memory();
     times();
     network();
+    programs();
     return 0;
 }

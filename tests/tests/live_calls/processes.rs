@@ -268,6 +268,7 @@ fn execveat_by_descriptor() {
     assert_event(events.get(at), &values!["dirfd" = 999, "pathname" = "", "flags" = 1], "the failed enter");
     let failed = &events[at + 1];
     assert_eq!((failed.code, failed.int(0)), (code::SYSCALL_EXECVEAT_X, Some(-i64::from(libc::EBADF))));
+    assert_eq!((failed.text(1), failed.param(15)), (Some(&b"true"[..]), Some(&b"A=1\0"[..])));
     assert_event(events.get(at + 2), &values!["dirfd" = fd, "pathname" = "", "flags" = 1], "the enter");
     // A successful execveat ends as an execve, in the kernel too.
     let mut expected = image(pid, i64::from(std::process::id()), "true", &[], &name_of_fd(&events[at + 3]));

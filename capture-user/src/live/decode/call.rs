@@ -100,6 +100,13 @@ impl<'a> Call<'a> {
         text_of(self.sections.find_tag(tag))
     }
 
+    /// The path from the root that the probe found; `None` where there is none, or a part of it is missing.
+    pub(super) fn whole_path(&self, tag: u8) -> Option<&'a [u8]> {
+        let section = self.sections.find_tag(tag)?;
+        let is_whole = section.header.flags & (section_flag::FAULT | section_flag::TRUNCATED) == 0;
+        Some(section.data).filter(|path| is_whole && path.first() == Some(&b'/'))
+    }
+
     /// Payload at argument `arg`, at most the snaplen.
     pub(super) fn payload(&self, arg: u8) -> &'a [u8] {
         self.capped(self.data(tag::BYTES, arg))

@@ -4,7 +4,7 @@
 //! after such a change, and where the string leads through symbolic links.
 
 use super::call::Call;
-use capture_common::abi::{section_flag, tag};
+use capture_common::abi::tag;
 
 /// `O_TMPFILE`'s own bit: the path is that of a directory, and the file has none.
 const O_TMPFILE: u64 = 0x40_0000;
@@ -15,17 +15,10 @@ pub(super) fn path<'a>(call: &Call<'a>, arg: u8, flags: u64) -> &'a [u8] {
     if call.ret < 0 || flags & O_TMPFILE != 0 {
         return given;
     }
-    match of_file(call) {
+    match call.whole_path(tag::FDPATH) {
         Some(found) if !can_be(given, found) => found,
         _ => given,
     }
-}
-
-/// The path of the file behind the returned fd; `None` where it has none, or a part of it is missing.
-fn of_file<'a>(call: &Call<'a>) -> Option<&'a [u8]> {
-    let section = call.sections.find_tag(tag::FDPATH)?;
-    let is_whole = section.header.flags & (section_flag::FAULT | section_flag::TRUNCATED) == 0;
-    Some(section.data).filter(|path| is_whole && path.first() == Some(&b'/'))
 }
 
 /// Whether `given` leads to `found` without symbolic links: component by component from the end, `..`

@@ -80,7 +80,7 @@ const ARGS: Src = Bytes(push_args);
 const TID: Src = Num(|c| u64::from(c.header.tid));
 const PID: Src = Num(|c| u64::from(c.header.pid));
 const PTID: Src = Num(|c| id_field(c, |t| u64::from(t.ppid)));
-const CWD: Src = Text(|c| c.text_tagged(tag::CWD));
+const CWD: Src = Text(|c| c.whole_path(tag::CWD).unwrap_or_default());
 const FDLIMIT: Src = Num(|c| field(c, |t| t.fdlimit));
 const PGFT_MAJ: Src = Num(|c| field(c, |t| t.maj_flt));
 const PGFT_MIN: Src = Num(|c| field(c, |t| t.min_flt));
@@ -146,7 +146,8 @@ const CAP_EFFECTIVE: Src = Num(|c| field(c, |t| maps::CAPABILITIES.stored64(t.ca
 const EXE_INO: Src = Num(|c| field(c, |t| t.exe_ino));
 const EXE_CTIME: Src = Num(|c| field(c, |t| t.exe_ctime_ns));
 const EXE_MTIME: Src = Num(|c| field(c, |t| t.exe_mtime_ns));
-const EXE_PATH: Src = Text(|c| c.text_tagged(tag::EXEPATH));
+/// Of one that lies too deep the state tells, by the name that was executed.
+const EXE_PATH: Src = Text(|c| c.whole_path(tag::EXEPATH).unwrap_or_default());
 const PGID: Src = Num(|c| id_field(c, |t| u64::from(t.pgid)));
 
 macro_rules! exec_row {
