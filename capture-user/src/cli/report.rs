@@ -2,6 +2,7 @@
 
 use super::error::CliError;
 use crate::live::containers::ContainerStats;
+use crate::live::snapshot::Gaps;
 use crate::live::source::LiveStats;
 use capture_engine::{Counters, EventFilter};
 use capture_file::{ReadStats, WriteStats};
@@ -117,6 +118,10 @@ pub(crate) fn live_summary(live: &LiveStats, written: Option<&WriteStats>, verbo
             w.events, w.raw_bytes, w.file_bytes
         );
         write_notes(&mut out, w);
+    }
+    let gaps = &live.start.gaps;
+    if gaps.is_notable() || (verbose && *gaps != Gaps::default()) {
+        let _ = writeln!(out, "start state, not read or not in full: {gaps}");
     }
     cut_note(&mut out, live.start.cut_strings);
     let _ = writeln!(

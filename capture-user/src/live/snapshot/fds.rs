@@ -5,6 +5,7 @@ use super::processes::{bracketed, read_file};
 use super::sockets::Pending;
 use capture_common::native;
 use capture_common::snapshot::{FdKind, FdRecord, FdType};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -24,6 +25,11 @@ const ANONYMOUS: &[(&[u8], FdType, bool)] = &[
     (b"/memfd:", FdType::Memfd, true),
 ];
 
+/// Whether a process ended meanwhile, by the error that its folder gives.
+pub(super) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
+}
+
 /// Reads the table of the process in `folder`; `None` if it cannot be listed. Sockets are noted
 /// in `pending`, which fills them in when all socket tables are known; `table_index` is where the
 /// table will stand in the snapshot.
@@ -34,9 +40,16 @@ pub(super) fn read(
     gaps: &mut Gaps,
 ) -> Option<Vec<FdRecord>> {
     let fd_folder = folder.join("fd");
-    let Ok(entries) = std::fs::read_dir(&fd_folder) else {
-        gaps.fd_tables += 1;
-        return None;
+    let entries = match std::fs::read_dir(&fd_folder) {
+        Ok(entries) => entries,
+        Err(error) if is_gone(&error) => {
+            gaps.vanished_threads += 1;
+            return None;
+        }
+        Err(_) => {
+            gaps.fd_tables += 1;
+            return None;
+        }
     };
     let mut table = Vec::new();
     for entry in entries.flatten() {
@@ -48,7 +61,7 @@ pub(super) fn read(
             Err(error) => {
                 gaps.unreadable_fds += 1;
                 // One that was closed is gone; one that may not be looked at is there all the same.
-                if error.kind() == std::io::ErrorKind::PermissionDenied {
+                if error.kind() == io::ErrorKind::PermissionDenied {
                     let kind = FdKind::Other { ty: FdType::Unsupported, name: Vec::new() };
                     table.push(FdRecord { fd, ino: 0, kind });
                 }

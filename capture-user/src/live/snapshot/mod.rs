@@ -15,6 +15,7 @@
 #![allow(unsafe_code, reason = "live/: interface addresses and socket names come from libc")]
 
 mod fds;
+mod gaps;
 mod interfaces;
 mod iterated;
 mod machine;
@@ -27,6 +28,7 @@ use super::iterators::Iterators;
 use super::samples::CpuTime;
 use super::steps::Steps;
 use super::whoami::Numbers;
+pub use gaps::Gaps;
 pub(super) use proc_text::parse_stat;
 pub(super) use processes::NS_PER_TICK;
 
@@ -67,31 +69,11 @@ impl Default for Roots {
     }
 }
 
-/// What could not be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Gaps {
-    /// Processes and threads that ended while they were read.
-    pub vanished_threads: u32,
-    /// Processes whose fd table could not be listed.
-    pub fd_tables: u32,
-    /// Fds that were closed while they were read, or that may not be looked at (a sandboxed init,
-    /// even for root); the latter are in the table as unsupported ones.
-    pub unreadable_fds: u32,
-    /// Sockets that no table of any network namespace has (unbound ones, mostly).
-    pub unlisted_sockets: u32,
-    /// Records of iterators that say nothing that can be understood.
-    pub bad_records: u32,
-    /// Whole files or lists that could not be read (users, groups, interfaces, socket tables).
-    pub lists: u32,
-}
-
-/// A snapshot and what is missing in it.
+/// A snapshot.
 #[derive(Clone, Debug, Default)]
 pub struct Taken {
     /// The snapshot.
     pub snapshot: Snapshot,
-    /// What is missing.
-    pub gaps: Gaps,
     /// How it was taken.
     pub start: StartState,
 }
@@ -107,6 +89,8 @@ pub struct StartState {
     pub fds: usize,
     /// Processes that the iterators left out and /proc has.
     pub left_out: usize,
+    /// What is missing in it.
+    pub gaps: Gaps,
     /// Texts that were longer than a file holds, and are cut.
     pub cut_strings: u64,
     /// What was done, and how long it took.
@@ -141,7 +125,6 @@ fn now_ns() -> u64 {
 pub(super) struct Snapped {
     pub(super) snapshot: Snapshot,
     pub(super) start: StartState,
-    pub(super) gaps: Gaps,
     /// When each process was read.
     pub(super) read: HashMap<i64, ReadAt>,
     /// When all was read, CLOCK_MONOTONIC ns.
@@ -150,7 +133,7 @@ pub(super) struct Snapped {
 
 impl Snapped {
     fn into_taken(self) -> Taken {
-        Taken { snapshot: self.snapshot, gaps: self.gaps, start: self.start }
+        Taken { snapshot: self.snapshot, start: self.start }
     }
 
     /// When a process was read; those of which that is not known, last.
@@ -193,7 +176,7 @@ fn take_since(
     let mut taking = Taking::new(roots, begin);
     let began = Instant::now();
     let machine = machine::read(roots);
-    let gaps = &mut taking.snapped.gaps;
+    let gaps = &mut taking.snapped.start.gaps;
     taking.snapped.snapshot = Snapshot {
         dialect: Dialect::Superset,
         interfaces: interfaces::read(roots, gaps),
@@ -208,7 +191,7 @@ fn take_since(
         Ok(iterators) => taking.iterate(iterators, numbers, &mut found).err().map(|e| e.to_string()),
         Err(why) => Some(why.clone()),
     };
-    taking.snapped.gaps.bad_records = found.bad_records;
+    taking.snapped.start.gaps.bad_records = found.bad_records;
     let began = Instant::now();
     let mut pids = processes::list(&roots.proc)?;
     if numbers != Numbers::Kernel {
@@ -222,6 +205,7 @@ fn take_since(
     if failure.is_some() && numbers == Numbers::Kernel {
         // What they told before they failed, /proc tells, too.
         found = iterated::Found::default();
+        taking.snapped.start.gaps.bad_records = 0;
     }
     let iterated = found.pids();
     pids.extend(&iterated);
@@ -292,15 +276,16 @@ impl<'a> Taking<'a> {
     /// Reads a process from /proc; whether it is there.
     fn read(&mut self, pid: i64) -> bool {
         let began = Instant::now();
-        let Snapped { snapshot, gaps, read, start, .. } = &mut self.snapped;
+        let Snapped { snapshot, read, start, .. } = &mut self.snapped;
         let boot_ts_ns = snapshot.machine.boot_ts_ns;
-        let process = processes::read(self.roots, pid, boot_ts_ns, self.begin, gaps);
+        let process = processes::read(self.roots, pid, boot_ts_ns, self.begin, &mut start.gaps);
         start.steps.add("processes in /proc", began);
         let Some(process) = process else { return false };
         self.namespaces.note(&process, snapshot.threads.len());
         let began = Instant::now();
         if !process.is_kernel_thread
-            && let Some(table) = fds::read(&process.folder, snapshot.fds.len(), &mut self.pending, gaps)
+            && let Some(table) =
+                fds::read(&process.folder, snapshot.fds.len(), &mut self.pending, &mut start.gaps)
         {
             snapshot.fds.push((pid, table));
         }
@@ -314,10 +299,10 @@ impl<'a> Taking<'a> {
 
     fn end(self) -> Snapped {
         let Taking { mut snapped, pending, namespaces, .. } = self;
-        let Snapped { snapshot, gaps, start, .. } = &mut snapped;
+        let Snapped { snapshot, start, .. } = &mut snapped;
         let began = Instant::now();
         namespaces.fill_in(&mut snapshot.threads);
-        pending.resolve(&mut snapshot.fds, gaps);
+        pending.resolve(&mut snapshot.fds, &mut start.gaps);
         start.steps.add("tables of sockets", began);
         start.threads = snapshot.threads.len();
         start.fds = snapshot.fds.iter().map(|(_, fds)| fds.len()).sum();

@@ -94,7 +94,8 @@ fn fd_table(folder: &Path, main: &Path) {
 #[test]
 fn a_made_up_machine() {
     let folder = tempfile::tempdir().unwrap();
-    let Taken { snapshot, gaps, .. } = take_from(&machine(folder.path())).unwrap();
+    let Taken { snapshot, start } = take_from(&machine(folder.path())).unwrap();
+    let gaps = start.gaps;
     assert_eq!(snapshot.dialect, Dialect::Superset);
     let machine = &snapshot.machine;
     assert_eq!((machine.num_cpus, machine.memory_bytes, machine.max_pid), (4, 1_024_000, 4_194_304));
@@ -167,9 +168,14 @@ fn this_process() {
     let file = fs::OpenOptions::new().append(true).create(true).open(folder.path().join("f")).unwrap();
 
     let began = std::time::Instant::now();
-    let Taken { snapshot, gaps, .. } = take_from(&Roots::default()).unwrap();
+    let Taken { snapshot, start } = take_from(&Roots::default()).unwrap();
     let threads = snapshot.threads.len();
-    eprintln!("{threads} threads, {} tables in {:?}, {gaps:?}", snapshot.fds.len(), began.elapsed());
+    eprintln!(
+        "{threads} threads, {} tables in {:?}; missing: {}",
+        snapshot.fds.len(),
+        began.elapsed(),
+        start.gaps
+    );
 
     let pid = i64::from(std::process::id());
     let me = snapshot.threads.iter().find(|t| t.tid == pid).unwrap();
