@@ -1,13 +1,15 @@
 //! One source of events on its way through its own state: what is read and not yet delivered.
 
 use super::error::CliError;
+use super::limiter::Limiter;
 use super::signals::StopFlag;
 use super::stages::Stages;
 use crate::live::source::LiveSource;
-use capture_common::{Batch, EventSource, Next, Snapshot};
+use capture_common::{Batch, EventSource, Next, RawEvent, Snapshot};
 use capture_engine::{Engine, Options};
 use capture_file::{ReadStats, Reader};
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -150,4 +152,31 @@ impl Feed {
             Source::Live(_) => None,
         }
     }
+}
+
+/// The event of a batch that is next. There is none at the batch's end, behind `until_ns`, and past a limit,
+/// which breaks the flow.
+#[inline(always)]
+pub(super) fn due<'a>(
+    batch: &'a Batch,
+    at: &mut usize,
+    until_ns: u64,
+    limiter: &mut Limiter,
+    flow: &mut ControlFlow<()>,
+) -> Option<RawEvent<'a>> {
+    while *at < batch.len() {
+        let Some(raw) = batch.get(*at) else {
+            *at += 1;
+            continue;
+        };
+        if raw.ts_ns > until_ns {
+            return None;
+        }
+        if limiter.is_past_end(raw.ts_ns) {
+            *flow = ControlFlow::Break(());
+            return None;
+        }
+        return Some(raw);
+    }
+    None
 }

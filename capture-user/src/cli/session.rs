@@ -6,7 +6,7 @@ mod live;
 use super::consumers::{ChiselConsumer, Consumer, Event, FileConsumer, LineConsumer, SummaryConsumer};
 use super::counters::Counters;
 use super::error::CliError;
-use super::feed::{Feed, Source};
+use super::feed::{Feed, Source, due};
 use super::kernel_filter;
 use super::limiter::Limiter;
 use super::plan::{Input as PlannedInput, Plan};
@@ -363,18 +363,7 @@ impl Session {
         };
         let mut last = None;
         let mut flow = ControlFlow::Continue(());
-        while *at < batch.len() {
-            let Some(raw) = batch.get(*at) else {
-                *at += 1;
-                continue;
-            };
-            if raw.ts_ns > until_ns {
-                break;
-            }
-            if self.limiter.is_past_end(raw.ts_ns) {
-                flow = ControlFlow::Break(());
-                break;
-            }
+        while let Some(raw) = due(batch, at, until_ns, &mut self.limiter, &mut flow) {
             if matched_only && cannot_pass(&raw) {
                 engine.follow(&raw);
                 *at += 1;
@@ -411,18 +400,7 @@ impl Session {
         let consumer = &mut self.consumers[0];
         let mut last = None;
         let mut flow = ControlFlow::Continue(());
-        while *at < batch.len() {
-            let Some(raw) = batch.get(*at) else {
-                *at += 1;
-                continue;
-            };
-            if raw.ts_ns > until_ns {
-                break;
-            }
-            if self.limiter.is_past_end(raw.ts_ns) {
-                flow = ControlFlow::Break(());
-                break;
-            }
+        while let Some(raw) = due(batch, at, until_ns, &mut self.limiter, &mut flow) {
             let matched = !raw.is_state_only();
             let mut enough = false;
             if consumer.passes_over(&raw) {
