@@ -45,11 +45,11 @@ pub(super) fn may_trace(caps: u64) -> bool {
     has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON))
 }
 
-/// Checks privileges, kernel version and type information; returns the latter's bytes.
+/// Checks privileges, kernel version and whether there is type information.
 ///
 /// # Errors
 /// The first thing that is missing.
-pub fn check() -> Result<Vec<u8>, LiveError> {
+pub fn check() -> Result<(), LiveError> {
     if !may_trace(capabilities()) {
         return Err(LiveError::Privilege);
     }
@@ -57,7 +57,15 @@ pub fn check() -> Result<Vec<u8>, LiveError> {
     if is_too_old(&release) {
         return Err(LiveError::OldKernel { release });
     }
-    std::fs::read(BTF_PATH).map_err(|_| LiveError::NoBtf { release })
+    std::fs::File::open(BTF_PATH).map(drop).map_err(|_| LiveError::NoBtf { release })
+}
+
+/// The bytes of the kernel's type information.
+///
+/// # Errors
+/// Where there is none.
+pub(super) fn type_bytes() -> Result<Vec<u8>, LiveError> {
+    std::fs::read(BTF_PATH).map_err(|_| LiveError::NoBtf { release: kernel_release() })
 }
 
 /// Checks that this kernel has the tracepoints and everything else that the probe reads, by its

@@ -89,6 +89,22 @@ mod tests {
     }
 
     #[test]
+    fn the_built_in_object_has_no_relocations_of_fields() {
+        // `elf64_hdr`, `elf64_shdr` and `btf_ext_header` of the kernel's headers.
+        let object = read(None).unwrap();
+        let number = |at: usize, len: usize| {
+            object[at..at + len].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+        };
+        let (table, size, count) = (number(0x28, 8), number(0x3a, 2), number(0x3c, 2));
+        let names = number(table + number(0x3e, 2) * size + 0x18, 8);
+        let sections = (0..count).map(|index| table + index * size);
+        let ext = sections.clone().find(|at| object[names + number(*at, 4)..].starts_with(b".BTF.ext\0"));
+        let ext = number(ext.expect("a section .BTF.ext") + 0x18, 8);
+        let relocations = if number(ext + 4, 4) < 32 { 0 } else { number(ext + 28, 4) };
+        assert_eq!(relocations, 0, "aya leaves them out without a word");
+    }
+
+    #[test]
     fn another_object_is_refused() {
         assert!(matches!(patch(&mut [0; 64], 1 << 20, None), Err(LiveError::BadObject { .. })));
     }

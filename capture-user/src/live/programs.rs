@@ -94,3 +94,18 @@ pub(super) fn load(
     })?;
     Ok(in_the_way)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::live::parts::{COLLECTORS, Part};
+
+    #[test]
+    fn the_dearest_programs_are_there() {
+        let recording = Part::RECORDING.map(|part| part.names().0);
+        for name in DEAREST {
+            let is_collector = COLLECTORS.iter().any(|(.., program, _)| *program == name);
+            assert!(is_collector || recording.contains(&name), "{name}");
+        }
+    }
+}

@@ -13,19 +13,15 @@ pub(super) struct TypeInformation {
 }
 
 impl TypeInformation {
-    /// Reads it, beside aya's loader, which reads it for itself on being made, and forgets it here: the object
-    /// has no relocations of fields.
+    /// Reads it, beside aya's loader.
     ///
     /// # Errors
     /// What is missing.
     pub(super) fn read(options: &ProbeOptions) -> Result<Self, LiveError> {
+        features::check()?;
         std::thread::scope(|scope| {
-            let loader = scope.spawn(|| {
-                let mut loader = EbpfLoader::new();
-                loader.btf(None);
-                loader
-            });
-            let bytes = features::check()?;
+            let loader = scope.spawn(new_loader);
+            let bytes = features::type_bytes()?;
             let btf = Btf::parse(&bytes)?;
             features::check_tracepoints(&btf)?;
             let (parts, resolved) = (present_parts(options, &btf)?, offsets::resolve(&btf)?);
@@ -36,6 +32,14 @@ impl TypeInformation {
             Ok(Self { kernel_btf, loader, parts, resolved })
         })
     }
+}
+
+/// A loader for the probe. On being made it reads all type information for itself, tens of milliseconds; it
+/// forgets that here, since the object has no relocations of fields.
+pub(super) fn new_loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
 }
 
 /// The parts that this kernel can have: one without cgroups has none to move to.

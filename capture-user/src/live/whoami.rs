@@ -2,8 +2,8 @@
 //! numbers in /proc mean.
 
 use super::load::{map_error, missing, refused};
-use super::{error::LiveError, object, offsets};
-use aya::{EbpfLoader, maps::Array, programs::BtfTracePoint};
+use super::{error::LiveError, object, offsets, type_information::new_loader};
+use aya::{maps::Array, programs::BtfTracePoint};
 use capture_common::abi;
 
 /// Inode of the root pid namespace (PROC_PID_INIT_INO).
@@ -17,8 +17,7 @@ pub(super) fn own_tgid(resolved: &offsets::Resolved, btf: &aya::Btf) -> Result<u
     }
     let mut object = object::read(None)?;
     object::patch(&mut object, 1 << 20, resolved.cast_kfunc)?;
-    let mut loader = EbpfLoader::new();
-    loader.btf(Some(btf));
+    let mut loader = new_loader();
     for (name, value) in &resolved.globals {
         loader.override_global(name, value, true);
     }
