@@ -1,7 +1,7 @@
 //! capture as `deploy/` brings it to a cluster: its image, its DaemonSet with the rights of the manifest, and
 //! the script that starts and stops it and fetches the files.
 
-use crate::server::{CAPTURE, ENGINE, Kubernetes, folder, replay, text};
+use crate::server::{CAPTURE, Kubernetes, folder, replay, text};
 use capture_tests::live::within;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -14,30 +14,6 @@ const AROUND: &str =
 
 fn deploy(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
-}
-
-/// A folder whose mounts others see: a service manager makes all of them so, and the manifest relies on it.
-struct Shared(PathBuf);
-
-impl Shared {
-    fn made(folder: PathBuf) -> Shared {
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let shared = Shared(folder);
-        for how in [&["--bind"][..], &["--make-shared"]] {
-            let mut mount = Command::new("mount");
-            mount.args(how).args((how[0] == "--bind").then_some(&shared.0)).arg(&shared.0);
-            text(&mount.output().expect("mount starts"), "mount");
-        }
-        shared
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        // A failed test has its own message; this one cannot do more than try.
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
-        let _ = std::fs::remove_dir(&self.0);
-    }
 }
 
 /// Makes the image by its recipe, with storage of its own, and gives it to the cluster's engine; its name.
@@ -97,32 +73,28 @@ fn helped(kubernetes: &Kubernetes, args: &[&str]) -> String {
     text(&helper(kubernetes, args), &format!("kubectl-capture {args:?}"))
 }
 
-/// The only file in a folder.
-fn only_file(folder: &Path) -> PathBuf {
+/// The only file in a folder, if there is one.
+fn only_file(folder: &Path) -> Option<PathBuf> {
     let files: Vec<PathBuf> =
         std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
-    assert_eq!(files.len(), 1, "{files:?}");
-    files[0].clone()
+    assert!(files.len() < 2, "{files:?}");
+    files.into_iter().next()
 }
 
 #[test]
 fn a_daemonset_records_chosen_nodes_and_its_files_are_fetched() {
     const TEST: &str = "a_daemonset_records_chosen_nodes_and_its_files_are_fetched";
     let Some(_podman) = capture_tests::installed("podman", TEST) else { return };
-    if !Kubernetes::can_start(TEST) {
-        return;
-    }
-    // Made before the cluster, whose engine keeps its containers there, and taken away after it.
-    let shared = Shared::made(Path::new("/run").join(ENGINE));
-    let Some(kubernetes) = Kubernetes::start(TEST, "cluster") else { return };
-    assert!(Path::new(kubernetes.fact("CRI_SOCK")).starts_with(&shared.0));
+    let Some(kubernetes) = Kubernetes::start_shared(TEST, "cluster") else { return };
     let (dir, _) = folder();
     let files = dir.path().join("captures");
     let node = kubernetes.fact("NODE_NAME").to_owned();
-    image(&kubernetes, dir.path());
+    let image = image(&kubernetes, dir.path());
     lead_to_server(&kubernetes, dir.path());
     let yaml = dir.path().join("capture.yaml");
-    std::fs::write(&yaml, manifest(&kubernetes, &files)).expect("a file");
+    let manifest = manifest(&kubernetes, &files);
+    assert!(manifest.contains(&format!("image: {image}\n")), "{image}");
+    std::fs::write(&yaml, manifest).expect("a file");
     kubernetes.kubectl(&["apply", "-f", &yaml.display().to_string()]);
     let daemonset = |field: &str| {
         let path = format!("jsonpath={{.status.{field}}}");
@@ -136,18 +108,22 @@ fn a_daemonset_records_chosen_nodes_and_its_files_are_fetched() {
     let is_up = within(Duration::from_secs(60), || daemonset("numberReady") == "1");
     let pods = ["-n", "capture-system", "describe", "pods"];
     assert!(is_up, "{}\n{}", helped(&kubernetes, &["status"]), kubernetes.kubectl(&pods));
-    // The client asks once a second.
-    std::thread::sleep(Duration::from_secs(8));
     let fetched = |name: &str| {
         let to = dir.path().join(name);
         helped(&kubernetes, &["fetch", &node, &to.display().to_string()]);
         only_file(&to)
     };
-    // A file that is still written to: what is in it is read, and that it has no end is said.
-    let early = fetched("early");
-    let out = Command::new(CAPTURE).arg("-r").arg(&early).args(["-p", AROUND, OF_APP]).output();
-    let out = out.expect("capture starts");
-    assert!(String::from_utf8_lossy(&out.stdout).contains("client|"), "{out:?}");
+    // A file that is still written to: what is in it is read. The client asks once a second.
+    let mut said = String::new();
+    let is_told = within(Duration::from_secs(60), || {
+        let Some(file) = fetched("early") else { return false };
+        let mut early = Command::new(CAPTURE);
+        early.arg("-r").arg(file).args(["-p", AROUND, OF_APP]);
+        let out = early.output().expect("capture starts");
+        said = format!("{out:?}");
+        String::from_utf8_lossy(&out.stdout).contains("client|")
+    });
+    assert!(is_told, "{said}");
     // Not beside a pod that writes.
     let refused = helper(&kubernetes, &["clear", &node]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("stop it first"), "{refused:?}");
@@ -156,12 +132,11 @@ fn a_daemonset_records_chosen_nodes_and_its_files_are_fetched() {
     for bad in ["Kubernetes:", "CRI", "containerd:", "refused", "no right"] {
         assert!(!log.contains(bad), "{log}");
     }
-    std::thread::sleep(Duration::from_secs(2));
     helped(&kubernetes, &["stop"]);
     assert_eq!(daemonset("desiredNumberScheduled"), "0");
 
     // Complete now; fetched by a pod that is made for it.
-    let file = fetched("whole");
+    let file = fetched("whole").expect("a file");
     let lines = replay(&file, &["-p", AROUND, OF_APP]);
     let of_client = format!("client|<NA>|<NA>|{node}|client|curl");
     assert!(lines.contains(&of_client), "no {of_client} in {lines:#?}");
@@ -177,7 +152,5 @@ fn a_daemonset_records_chosen_nodes_and_its_files_are_fetched() {
         assert!(line.ends_with("|backend|backend|core|httpd"), "{line}");
     }
     helped(&kubernetes, &["clear", &node]);
-    let left = dir.path().join("left");
-    helped(&kubernetes, &["fetch", &node, &left.display().to_string()]);
-    assert_eq!(std::fs::read_dir(&left).expect("a folder").count(), 0);
+    assert_eq!(fetched("left"), None);
 }

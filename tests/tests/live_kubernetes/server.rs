@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 /// Name under which the scripts keep their files.
 const NAME: &str = "capk8s";
 /// Name under which those of a cluster's engine are.
-pub(crate) const ENGINE: &str = "capk8s-k8s";
+const ENGINE: &str = "capk8s-k8s";
 
 /// The program under test.
 pub(crate) const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
@@ -17,30 +17,36 @@ pub(crate) const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
 pub(crate) struct Kubernetes {
     mode: &'static str,
     facts: HashMap<String, String>,
+    // Taken away when all of it is down, and before the next one's turn.
+    _shared: Option<Shared>,
     _turn: Turn,
 }
 
 impl Kubernetes {
-    /// Whether it can be started; reports a skip of `test` where not.
-    pub(crate) fn can_start(test: &str) -> bool {
+    /// Starts it; reports a skip of `test` where that cannot be.
+    pub(crate) fn start(test: &str, mode: &'static str) -> Option<Kubernetes> {
+        Kubernetes::start_on(test, mode, false)
+    }
+
+    /// The same with the engine's containers on a shared mount, as under a service manager.
+    pub(crate) fn start_shared(test: &str, mode: &'static str) -> Option<Kubernetes> {
+        Kubernetes::start_on(test, mode, true)
+    }
+
+    fn start_on(test: &str, mode: &'static str, is_shared: bool) -> Option<Kubernetes> {
         if !live::can_record(test) || !live::has_host_ids(test) {
-            return false;
+            return None;
         }
         let built = script("k8s-up.sh").arg("built").status().is_ok_and(|status| status.success());
         if !built && std::env::var_os("CAPTURE_K8S").is_none() {
             let reason =
                 "Kubernetes is not built (5 to 10 minutes): set CAPTURE_K8S=1, or run k8s-up.sh build";
             capture_tests::skip(test, reason);
-        }
-        built || std::env::var_os("CAPTURE_K8S").is_some()
-    }
-
-    /// Starts it, if that can be.
-    pub(crate) fn start(test: &str, mode: &'static str) -> Option<Kubernetes> {
-        if !Kubernetes::can_start(test) {
             return None;
         }
-        let mut kubernetes = Kubernetes { mode, facts: HashMap::new(), _turn: live::turn() };
+        let _turn = live::turn();
+        let shared = is_shared.then(|| Shared::made(Path::new("/run").join(ENGINE)));
+        let mut kubernetes = Kubernetes { mode, facts: HashMap::new(), _shared: shared, _turn };
         kubernetes.up();
         Some(kubernetes)
     }
@@ -98,6 +104,30 @@ impl Drop for Kubernetes {
     fn drop(&mut self) {
         // A failed test has its own message; this one cannot do more than try.
         let _ = script("down.sh").arg("k8s").output();
+    }
+}
+
+/// A folder whose mounts others see: a service manager makes all of them so, and the manifest relies on it.
+struct Shared(PathBuf);
+
+impl Shared {
+    fn made(folder: PathBuf) -> Shared {
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let shared = Shared(folder);
+        for how in [&["--bind"][..], &["--make-shared"]] {
+            let mut mount = Command::new("mount");
+            mount.args(how).args((how[0] == "--bind").then_some(&shared.0)).arg(&shared.0);
+            text(&mount.output().expect("mount starts"), "mount");
+        }
+        shared
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // A failed test has its own message; this one cannot do more than try.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+        let _ = std::fs::remove_dir(&self.0);
     }
 }
 
