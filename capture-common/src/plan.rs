@@ -95,7 +95,8 @@ pub const TAIL_PATHS: u8 = 12;
 
 /// Bits of [`PlanRow::flags`].
 pub mod row_flag {
-    /// Later events are understood wrongly without this one; dropped last when a ring fills.
+    /// Later events are understood wrongly without the exit of a call that succeeded, which is
+    /// dropped last when a ring fills. Its enter says nothing that the exit does not say again.
     pub const STATEFUL: u8 = 1;
     /// `special::IOV`, MSG and MMSG: the call takes data in, so a failed one has none, and
     /// control data is read at exit.
@@ -105,6 +106,8 @@ pub mod row_flag {
     /// The call's success (result 0) can change what filters know of its thread: exec, the child's
     /// side of clone, set*id.
     pub const CHANGES_THREAD: u8 = 8;
+    /// As STATEFUL for the exit of a call that failed.
+    pub const STATEFUL_FAILED: u8 = 16;
 }
 
 /// One copy.
@@ -195,7 +198,8 @@ impl PlanRow {
         exit: [CopyAction::new(op::NONE, 0, 0); EXIT_ACTIONS],
     };
 
-    /// Whether losing a record of this call harms the state that is kept from events.
+    /// Whether losing the exit of this call, where it succeeded, harms the state that is kept from
+    /// events.
     pub const fn stateful(&self) -> bool {
         self.flags & row_flag::STATEFUL != 0
     }

@@ -32,10 +32,14 @@ pub(crate) struct Lanes {
 }
 
 /// What is lost when the record finds no room.
-#[derive(Clone, Copy)]
-pub(crate) struct Class {
-    pub(crate) stateful: bool,
-    pub(crate) enter: bool,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// An enter; its exit says again what it says.
+    Enter,
+    /// Later events are understood without it.
+    Plain,
+    /// It changes state. These have the whole ring, the others a part of it.
+    State,
 }
 
 macro_rules! head {
@@ -139,7 +143,7 @@ pub(crate) fn begin(lanes: Lanes, class: Class, what: u64, ids: u64) -> Option<R
     head!(lane, seen += 1);
     let mut at = head!(lane, head);
     let used = at.wrapping_sub(ld8(lane as u64, abi::LANE_TAIL_OFFSET as u64));
-    let limit = if class.stateful { ro!(FULL_LIMIT) } else { ro!(SHED_LIMIT) };
+    let limit = if class == Class::State { ro!(FULL_LIMIT) } else { ro!(SHED_LIMIT) };
     if used > limit {
         lose(lane, class, ids);
         return None;
@@ -188,15 +192,13 @@ pub(crate) fn resume(lanes: Lanes, task: u64) -> Option<Record> {
 #[inline(always)]
 fn lose(lane: *mut u8, class: Class, ids: u64) {
     head!(lane, dropped += 1);
-    if class.stateful {
-        head!(lane, dropped_stateful += 1);
-        // What an enter says, the exit says again.
-        if !class.enter {
+    match class {
+        Class::Enter => head!(lane, dropped_enters += 1),
+        Class::Plain => {}
+        Class::State => {
+            head!(lane, dropped_stateful += 1);
             lost::note(lane, ids >> 32);
         }
-    }
-    if class.enter {
-        head!(lane, dropped_enters += 1);
     }
     if head!(lane, loss_first_ts_ns) == 0 {
         head!(lane, loss_first_ts_ns = now_ns());

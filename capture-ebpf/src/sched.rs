@@ -55,7 +55,7 @@ pub(crate) fn begin_as(ids: u64, what: u64, stateful: bool, other: Option<u32>) 
             return None;
         }
     }
-    ring::begin(lanes, Class { stateful, enter: false }, what, ids)
+    ring::begin(lanes, if stateful { Class::State } else { Class::Plain }, what, ids)
 }
 
 /// A word of the lane head for `plain`.

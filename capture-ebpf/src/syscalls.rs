@@ -56,9 +56,11 @@ impl Call {
         passes
     }
 
+    /// The class of its exit with result `ret`.
     #[inline(always)]
-    fn class(&self, enter: bool) -> Class {
-        Class { stateful: self.row_byte(offset_of!(PlanRow, flags)) & row_flag::STATEFUL != 0, enter }
+    fn exit_class(&self, ret: u64) -> Class {
+        let bears = if (ret as i64) < 0 { row_flag::STATEFUL_FAILED } else { row_flag::STATEFUL };
+        if self.row_byte(offset_of!(PlanRow, flags)) & bears != 0 { Class::State } else { Class::Plain }
     }
 }
 
@@ -136,11 +138,8 @@ pub fn capture_enter(ctx: Ctx) -> i32 {
     if ro!(FILTER) != 0 && !call.passes(lanes.level0, offset_of!(PlanRow, pass_enter)) {
         return 0;
     }
-    let class = call.class(true);
-    let Some(record) = ring::begin(lanes, class, ring::what(kind::ENTER, call.flags, call.nr), call.ids)
-    else {
-        return 0;
-    };
+    let what = ring::what(kind::ENTER, call.flags, call.nr);
+    let Some(record) = ring::begin(lanes, Class::Enter, what, call.ids) else { return 0 };
     const LEN: usize = RecordHeader::LEN_BYTES + EnterFixed::LEN_BYTES;
     store_args(record.start, ENTER_ARGS, arg(ctx, 0), call.flags);
     let count = call.row_byte(offset_of!(PlanRow, enter_count)) as u64;
@@ -174,7 +173,6 @@ pub fn capture_exit(ctx: Ctx) -> i32 {
     let Some(lanes) = lanes() else { return 0 };
     let regs = arg(ctx, 0);
     let Some(call) = classify(lanes.level0, ld8(regs, ro!(R_NR)), false) else { return 0 };
-    let class = call.class(false);
     let ret = arg(ctx, 1);
     let mut change = Change::NONE;
     if ro!(FILTER) != 0 {
@@ -187,8 +185,8 @@ pub fn capture_exit(ctx: Ctx) -> i32 {
         change = marked;
     }
     let describes = call.row_byte(offset_of!(PlanRow, exit_special)) != special::NONE;
-    let Some(record) = ring::begin(lanes, class, ring::what(kind::EXIT, call.flags, call.nr), call.ids)
-    else {
+    let what = ring::what(kind::EXIT, call.flags, call.nr);
+    let Some(record) = ring::begin(lanes, call.exit_class(ret), what, call.ids) else {
         if ro!(FILTER) != 0 {
             change.mark(call.task, now_ns(), describes);
         }

@@ -134,7 +134,8 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("socketpair", S.special(special::NONE, special::SOCKPAIR)),
     ("bind", S.on_exit(sockaddr(1, len_from::ARG, 2))),
     ("listen", S),
-    ("connect", S.both(sockaddr(1, len_from::ARG, 2)).on_exit(sock(0))),
+    // One that is under way (EINPROGRESS) has failed, too.
+    ("connect", S.flag(row_flag::STATEFUL_FAILED).both(sockaddr(1, len_from::ARG, 2)).on_exit(sock(0))),
     ("accept", S.on_exit(sock(RET).ok()).on_exit(sock(0))),
     ("accept4", S.on_exit(sock(RET).ok()).on_exit(sock(0))),
     ("sendto", P.both(sock(0)).both(sockaddr(4, len_from::ARG, 5)).on_exit(WRITE)),
@@ -149,7 +150,8 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("shutdown", S),
     ("setsockopt", P.on_exit(raw_by(3, len_from::ARG, 4, 256))),
     ("getsockopt", P.on_exit(raw_by(3, len_from::PTR, 4, 256).ok()).on_exit(raw(4, 4))),
-    ("socketcall", S.special(special::SOCKETCALL, special::SOCKETCALL)),
+    // May be a connect.
+    ("socketcall", S.flag(row_flag::STATEFUL_FAILED).special(special::SOCKETCALL, special::SOCKETCALL)),
     // Memory.
     ("mmap", P.on_exit(MM)),
     ("mmap2", P.on_exit(MM)),

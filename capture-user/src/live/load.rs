@@ -433,6 +433,8 @@ fn default_ring_bytes(cpus: usize) -> u64 {
 fn settings(options: &ProbeOptions, ring_bytes: u64, own_tgid: u64, cpus: &Cpus) -> Vec<(&'static str, u64)> {
     let page_kb = u64::from(page_size_bytes() / 1024);
     let (push, needs) = (options.push.as_ref(), options.needs());
+    // A record that begins below it fits whatever its length.
+    let full_limit = ring_bytes - abi::RECORD_MAX as u64;
     vec![
         ("FILTER", u64::from(push.is_some())),
         ("FILTER_THREADS", u64::from(needs.threads)),
@@ -443,8 +445,8 @@ fn settings(options: &ProbeOptions, ring_bytes: u64, own_tgid: u64, cpus: &Cpus)
         ("PASS_SIGNAL", push.map_or(0xff, |push| u64::from(push.signal))),
         ("PASS_SWITCH", push.map_or(0xff, |push| u64::from(push.switch))),
         ("RING_MASK", ring_bytes - 1),
-        ("FULL_LIMIT", ring_bytes - abi::RECORD_MAX as u64),
-        ("SHED_LIMIT", ring_bytes / 4 * 3),
+        ("FULL_LIMIT", full_limit),
+        ("SHED_LIMIT", full_limit / 4 * 3),
         ("USE_SLOTS", u64::from(!cpus.is_identity())),
         ("SNAPLEN", u64::from(options.snaplen.min(abi::SNAPLEN_MAX))),
         ("SELF_TGID", if options.exclude_self { own_tgid } else { 0 }),

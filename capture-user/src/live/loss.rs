@@ -31,7 +31,7 @@ pub struct Loss {
     pub cpu: Option<u32>,
     /// Records lost.
     pub count: u64,
-    /// Of these, records of state-bearing calls and process tracepoints.
+    /// Of these, what changes state: exits of calls that succeeded, and process tracepoints.
     pub stateful: u64,
     /// Of these, enter records.
     pub enters: u64,
