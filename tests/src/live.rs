@@ -23,8 +23,13 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Whether this machine can record; otherwise reports a skip of test `name` with the reason.
 pub fn can_record(name: &str) -> bool {
-    match Collector::open(&LiveOptions::default()) {
-        Ok(_) => true,
+    collector(name, &LiveOptions::default()).is_some()
+}
+
+/// A collector for test `name`; `None`, after a report of a skip, where this machine cannot record.
+pub fn collector(name: &str, options: &LiveOptions) -> Option<Collector> {
+    match Collector::open(options) {
+        Ok(collector) => Some(collector),
         Err(
             error @ (LiveError::Privilege
             | LiveError::NoBtf { .. }
@@ -32,7 +37,7 @@ pub fn can_record(name: &str) -> bool {
             | LiveError::NoTracepoint { .. }),
         ) => {
             crate::skip(name, &error.to_string());
-            false
+            None
         }
         Err(error) => panic!("{name}: {error}"),
     }

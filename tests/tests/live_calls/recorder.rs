@@ -3,8 +3,9 @@
 
 use capture_common::batch::Batch;
 use capture_common::raw_event::RawEvent;
+use capture_tests::live;
 use capture_user::live::decode::{DecodeOptions, Decoder};
-use capture_user::live::{Collector, Item, LiveError, LiveOptions};
+use capture_user::live::{Item, LiveOptions};
 use std::sync::Mutex;
 
 /// Payload bytes that are recorded.
@@ -31,30 +32,14 @@ pub(crate) fn gettid() -> i64 {
     i64::from(unsafe { libc::gettid() })
 }
 
-fn collector(name: &str) -> Option<Collector> {
-    let mut options = LiveOptions::default();
-    options.probe.exclude_self = false;
-    options.probe.snaplen = SNAPLEN as u32;
-    match Collector::open(&options) {
-        Ok(collector) => Some(collector),
-        Err(
-            error @ (LiveError::Privilege
-            | LiveError::NoBtf { .. }
-            | LiveError::OldKernel { .. }
-            | LiveError::NoTracepoint { .. }),
-        ) => {
-            capture_tests::skip(name, &error.to_string());
-            None
-        }
-        Err(error) => panic!("{name}: {error}"),
-    }
-}
-
 /// Runs `work` while recording. `None`, after a word about the reason, where this machine cannot
 /// record.
 pub(crate) fn record<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Option<(T, Recording)> {
     let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let mut collector = collector(name)?;
+    let mut options = LiveOptions::default();
+    options.probe.exclude_self = false;
+    options.probe.snaplen = SNAPLEN as u32;
+    let mut collector = live::collector(name, &options)?;
     let wall_offset_ns = collector.clock().offset_ns();
     let mut decoder = Decoder::new(DecodeOptions { wall_offset_ns, snaplen: SNAPLEN as u32 });
     let mut batch = Batch::new();
