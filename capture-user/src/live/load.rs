@@ -132,7 +132,7 @@ impl Probe {
                 what: format!("a ring of {ring_bytes} bytes: a power of two from 1 MiB on is needed"),
             });
         }
-        let own_tgid = own_tgid(&resolved, &kernel_btf)?;
+        let own_tgid = own_tgid(&mut loader, &resolved, &kernel_btf)?;
         let object = patched(options, ring_bytes, resolved.cast_kfunc)?;
         let settings = settings(options, ring_bytes, own_tgid, &cpus);
         loader.map_max_entries("LANES", (cpus.ringed.len() * abi::LANES_PER_CPU) as u32);

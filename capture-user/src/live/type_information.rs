@@ -36,7 +36,7 @@ impl TypeInformation {
 
 /// A loader for the probe. On being made it reads all type information for itself, tens of milliseconds; it
 /// forgets that here, since the object has no relocations of fields.
-pub(super) fn new_loader() -> EbpfLoader<'static> {
+fn new_loader() -> EbpfLoader<'static> {
     let mut loader = EbpfLoader::new();
     loader.btf(None);
     loader

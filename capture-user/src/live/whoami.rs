@@ -2,22 +2,25 @@
 //! numbers in /proc mean.
 
 use super::load::{map_error, missing, refused};
-use super::{error::LiveError, object, offsets, type_information::new_loader};
-use aya::{maps::Array, programs::BtfTracePoint};
+use super::{error::LiveError, object, offsets};
+use aya::{EbpfLoader, maps::Array, programs::BtfTracePoint};
 use capture_common::abi;
 
 /// Inode of the root pid namespace (PROC_PID_INIT_INO).
 pub(super) const ROOT_PID_NS: &str = "pid:[4026531836]";
 
 /// This process's id as the kernel counts it. Inside a pid namespace getpid tells another one: a
-/// small program looks then.
-pub(super) fn own_tgid(resolved: &offsets::Resolved, btf: &aya::Btf) -> Result<u64, LiveError> {
+/// small program looks then, loaded with the probe's `loader`, which sizes no maps yet.
+pub(super) fn own_tgid<'a>(
+    loader: &mut EbpfLoader<'a>,
+    resolved: &'a offsets::Resolved,
+    btf: &aya::Btf,
+) -> Result<u64, LiveError> {
     if has_host_pids() {
         return Ok(u64::from(std::process::id()));
     }
     let mut object = object::read(None)?;
     object::patch(&mut object, 1 << 20, resolved.cast_kfunc)?;
-    let mut loader = new_loader();
     for (name, value) in &resolved.globals {
         loader.override_global(name, value, true);
     }
