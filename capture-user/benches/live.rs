@@ -3,8 +3,9 @@
 //! One process, one looping thread pinned to a CPU of its own. The variants (bare, an empty exit
 //! program, capture without and with enter records) take turns for a few milliseconds each, many
 //! times, so that a noisy machine hits all alike; a consumer on another CPU drains the rings as a
-//! capture would. Printed per call: the best decile of each variant, what it adds to the bare call,
-//! and that as a multiple of e, what the empty program adds.
+//! capture would. A round compares each variant with the bare calls beside it; printed per call are
+//! the medians over the rounds: what a variant adds to the bare call, and that as a multiple of e,
+//! what the empty program adds.
 
 use anyhow::{Context, Result, bail};
 use capture_user::live::{Collector, Item, LiveOptions, Part, ProbeOptions};
@@ -67,13 +68,10 @@ fn main() -> Result<()> {
     let looper = Looper::start()?;
     pin(0);
     let mut broken = Vec::new();
-    println!(
-        "ns per call, best decile of {} batches of {PER_BATCH}; e = what an empty exit program adds",
-        ROUNDS * BATCHES
-    );
+    println!("ns per call, median of {ROUNDS} rounds; e = what an empty exit program adds");
     for call in CALLS {
-        let times = measure(&mut collector, &looper, call.kind)?;
-        broken.extend(report(&call, &times));
+        let rounds = measure(&mut collector, &looper, call.kind)?;
+        broken.extend(report(&call, &rounds));
     }
     if check && !broken.is_empty() {
         bail!("over the limit: {}", broken.join(", "));
@@ -81,11 +79,12 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Best-decile ns per call of each variant.
-fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<[f64; 4]> {
-    let mut times: [Vec<f64>; 4] = Default::default();
+/// ns per call of each variant, by rounds.
+fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<Vec<[f64; 4]>> {
+    let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
-        for ((_, parts), times) in VARIANTS.iter().zip(&mut times) {
+        let mut round = [0.0; 4];
+        for ((_, parts), ns) in VARIANTS.iter().zip(&mut round) {
             for part in *parts {
                 collector.probe().attach(*part)?;
             }
@@ -103,27 +102,35 @@ fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<[f6
                     Err(e) => return Err(e).context("the looping thread died"),
                 }
             };
-            times.extend(batches);
+            // Its best quarter: an interrupted batch says nothing of the calls.
+            *ns = quantile(batches, 0.25);
             for part in *parts {
                 collector.probe().detach(*part)?;
             }
         }
+        rounds.push(round);
     }
-    Ok(times.map(|mut t| {
-        t.sort_by(f64::total_cmp);
-        t[t.len() / 10]
-    }))
+    Ok(rounds)
+}
+
+/// The value below which this share of them lies.
+fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() as f64 * share) as usize]
 }
 
 /// Prints one call's table; returns the broken limits.
-fn report(call: &Call, times: &[f64; 4]) -> Vec<String> {
-    let [bare, empty, ..] = *times;
-    let e = empty - bare;
+fn report(call: &Call, rounds: &[[f64; 4]]) -> Vec<String> {
+    let median = |of: &dyn Fn(&[f64; 4]) -> f64| quantile(rounds.iter().map(of).collect(), 0.5);
+    let bare = median(&|round| round[0]);
+    let added = |variant: usize| median(&|round| round[variant] - round[0]);
+    let e = added(1);
     println!("\n{:<12} e = {e:.0} ns", call.name);
     let limits = call.limits.map_or([None, None], |(exit, both)| [Some(exit), Some(both)]);
     let mut broken = Vec::new();
-    for (i, ((name, _), ns)) in VARIANTS.iter().zip(times).enumerate() {
-        let multiple = (ns - bare) / e;
+    for (i, (name, _)) in VARIANTS.iter().enumerate() {
+        let added = added(i);
+        let multiple = added / e;
         let limit = if i >= 2 { limits[i - 2] } else { None };
         let verdict = match limit {
             Some(limit) if multiple > limit => {
@@ -133,7 +140,7 @@ fn report(call: &Call, times: &[f64; 4]) -> Vec<String> {
             Some(limit) => format!("  limit {limit}"),
             None => String::new(),
         };
-        println!("  {name:<20} {ns:7.1}  +{:6.1}  {multiple:5.2} e{verdict}", ns - bare);
+        println!("  {name:<20} {:7.1}  +{added:6.1}  {multiple:5.2} e{verdict}", bare + added);
     }
     broken
 }
