@@ -96,7 +96,7 @@ pub const TAIL_PATHS: u8 = 12;
 /// Bits of [`PlanRow::flags`].
 pub mod row_flag {
     /// Later events are understood wrongly without the exit of a call that succeeded, which is
-    /// dropped last when a ring fills. Its enter says nothing that the exit does not say again.
+    /// dropped last when a ring fills. What its enter says, the exit says again.
     pub const STATEFUL: u8 = 1;
     /// `special::IOV`, MSG and MMSG: the call takes data in, so a failed one has none, and
     /// control data is read at exit.
@@ -108,6 +108,8 @@ pub mod row_flag {
     pub const CHANGES_THREAD: u8 = 8;
     /// As STATEFUL for the exit of a call that failed.
     pub const STATEFUL_FAILED: u8 = 16;
+    /// As STATEFUL for the enter, of which the exit does not say all again.
+    pub const STATEFUL_ENTER: u8 = 32;
 }
 
 /// One copy.

@@ -32,14 +32,27 @@ pub(crate) struct Lanes {
 }
 
 /// What is lost when the record finds no room.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) enum Class {
     /// An enter; its exit says again what it says.
     Enter,
+    /// An enter of which that does not hold.
+    StateEnter,
     /// Later events are understood without it.
     Plain,
-    /// It changes state. These have the whole ring, the others a part of it.
+    /// It changes state.
     State,
+}
+
+impl Class {
+    /// The fill in bytes above which it is lost: what changes state has the whole ring.
+    #[inline(always)]
+    fn limit(self) -> u64 {
+        match self {
+            Class::StateEnter | Class::State => ro!(FULL_LIMIT),
+            Class::Enter | Class::Plain => ro!(SHED_LIMIT),
+        }
+    }
 }
 
 macro_rules! head {
@@ -143,8 +156,7 @@ pub(crate) fn begin(lanes: Lanes, class: Class, what: u64, ids: u64) -> Option<R
     head!(lane, seen += 1);
     let mut at = head!(lane, head);
     let used = at.wrapping_sub(ld8(lane as u64, abi::LANE_TAIL_OFFSET as u64));
-    let limit = if class == Class::State { ro!(FULL_LIMIT) } else { ro!(SHED_LIMIT) };
-    if used > limit {
+    if used > class.limit() {
         lose(lane, class, ids);
         return None;
     }
@@ -194,6 +206,10 @@ fn lose(lane: *mut u8, class: Class, ids: u64) {
     head!(lane, dropped += 1);
     match class {
         Class::Enter => head!(lane, dropped_enters += 1),
+        Class::StateEnter => {
+            head!(lane, dropped_enters += 1);
+            head!(lane, dropped_stateful += 1);
+        }
         Class::Plain => {}
         Class::State => {
             head!(lane, dropped_stateful += 1);

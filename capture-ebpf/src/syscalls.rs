@@ -56,6 +56,12 @@ impl Call {
         passes
     }
 
+    #[inline(always)]
+    fn enter_class(&self) -> Class {
+        let bears = self.row_byte(offset_of!(PlanRow, flags)) & row_flag::STATEFUL_ENTER != 0;
+        if bears { Class::StateEnter } else { Class::Enter }
+    }
+
     /// The class of its exit with result `ret`.
     #[inline(always)]
     fn exit_class(&self, ret: u64) -> Class {
@@ -139,7 +145,7 @@ pub fn capture_enter(ctx: Ctx) -> i32 {
         return 0;
     }
     let what = ring::what(kind::ENTER, call.flags, call.nr);
-    let Some(record) = ring::begin(lanes, Class::Enter, what, call.ids) else { return 0 };
+    let Some(record) = ring::begin(lanes, call.enter_class(), what, call.ids) else { return 0 };
     const LEN: usize = RecordHeader::LEN_BYTES + EnterFixed::LEN_BYTES;
     store_args(record.start, ENTER_ARGS, arg(ctx, 0), call.flags);
     let count = call.row_byte(offset_of!(PlanRow, enter_count)) as u64;

@@ -6,7 +6,7 @@
 
 use crate::aside::{self, Aside};
 use crate::event_kinds::EventKind;
-use crate::parsers::{self, Ctx};
+use crate::parsers::{self, Ctx, stale::Distrust};
 use crate::services::PortNames;
 use crate::state::fd_table::CANCELLED_KEY;
 use crate::state::machine::{Counters, Machine};
@@ -282,7 +282,8 @@ impl Engine {
                 self.aside = Aside::begin(raw, thread, &mut self.spare);
                 applied.is_io_uring = raw.text(1).is_some_and(|name| name.starts_with(aside::NOTES));
             } else if kind.is_booked() && !kind.is_iterated() {
-                book(thread, raw, kind, applied, &mut self.machine.counters);
+                let (distrust, counters) = (&self.machine.distrust, &mut self.machine.counters);
+                book(thread, raw, kind, applied, distrust, counters);
                 if let Some(aside) = self.aside.as_ref().filter(|_| raw.code.is_enter()) {
                     thread.call.enter_ts_ns = aside.began_ts_ns(raw.ts_ns);
                 }
@@ -399,6 +400,7 @@ fn book(
     raw: &RawEvent<'_>,
     kind: EventKind,
     applied: &mut Applied,
+    distrust: &Distrust,
     counters: &mut Counters,
 ) {
     if raw.code.is_enter() {
@@ -421,7 +423,9 @@ fn book(
         applied.latency_ns = thread.call.latency_ns;
     }
     // One exit for one enter: the next one's enter was lost.
-    applied.paired = !thread.call.has_returned && is_pair(thread.call.code, raw.code);
+    applied.paired = !thread.call.has_returned
+        && is_pair(thread.call.code, raw.code)
+        && distrust.trusts_enter(thread.call.enter_ts_ns);
     thread.call.has_returned = true;
     if !applied.paired {
         counters.unpaired_exits += 1;

@@ -201,7 +201,13 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("ptrace", P.on_exit(raw(3, 8).ok())),
     // Processes.
     ("clone", C.special(special::NONE, special::TASK)),
-    ("clone3", C.both(raw_by(0, len_from::ARG, 1, 88)).special(special::NONE, special::TASK)),
+    // The new thread returns when its maker may have left the struct with the flags.
+    (
+        "clone3",
+        C.flag(row_flag::STATEFUL_ENTER)
+            .both(raw_by(0, len_from::ARG, 1, 88))
+            .special(special::NONE, special::TASK),
+    ),
     ("fork", C.special(special::NONE, special::TASK)),
     ("vfork", C.special(special::NONE, special::TASK)),
     ("execve", C.both(path(0)).special(special::NONE, special::EXEC)),

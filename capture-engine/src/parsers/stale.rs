@@ -13,7 +13,7 @@ use capture_common::event_table::code;
 pub(super) const ROWS: &[Row] = &[(code::ASYNCEVENT_E, note)];
 
 /// Name of the note, whose data are JSON: `from_ts_ns`, `until_ts_ns`, and `pids`, a list or null for
-/// all processes.
+/// all processes. Of none, where only calls are missing.
 const NAME: &[u8] = b"capture.stale";
 /// Longest note that is read.
 const NOTE_MAX: usize = 1 << 16;
@@ -25,6 +25,8 @@ const WATCHED_MAX: usize = 256;
 pub(crate) struct Distrust {
     /// Process, `None` for all, and time in ns.
     until: Vec<(Option<i64>, u64)>,
+    /// Up to this time exits, or enters, may be missing between those that were recorded; 0: never.
+    pairs_until_ns: u64,
 }
 
 impl Distrust {
@@ -39,6 +41,13 @@ impl Distrust {
     pub(crate) fn concerns(&mut self, pid: i64, ts_ns: u64) -> bool {
         self.until.retain(|(_, until_ns)| *until_ns >= ts_ns);
         self.until.iter().any(|(whose, _)| whose.is_none_or(|whose| whose == pid))
+    }
+
+    /// Whether the next exit of a thread, by its type, ends the call that it entered at this time, and no
+    /// later one whose enter is missing.
+    #[inline]
+    pub(crate) fn trusts_enter(&self, enter_ts_ns: u64) -> bool {
+        self.pairs_until_ns == 0 || enter_ts_ns > self.pairs_until_ns
     }
 
     fn add(&mut self, pid: Option<i64>, until_ns: u64) {
@@ -64,7 +73,10 @@ fn note(ctx: &mut Ctx<'_>) {
         return;
     };
     let until_ns = note["until_ts_ns"].as_u64().unwrap_or(0);
+    let distrust = &mut ctx.machine.distrust;
+    distrust.pairs_until_ns = distrust.pairs_until_ns.max(until_ns);
     match pids.as_array() {
+        Some(pids) if pids.is_empty() => {}
         Some(pids) => {
             let pids: Vec<i64> = pids.iter().filter_map(serde_json::Value::as_i64).collect();
             pids.iter().for_each(|&pid| ctx.machine.distrust.add(Some(pid), until_ns));

@@ -166,3 +166,28 @@ fn a_clone_tells_name_and_user_but_not_the_program() {
     assert!(by_name.class(&w, 100).is_some());
     assert_eq!([by_path.class(&w, 100), by_ancestor.class(&w, 201)], [None, None]);
 }
+
+#[test]
+fn while_calls_are_missing_no_exit_has_an_earlier_enter() {
+    let mut w = World::new();
+    let enter = |w: &mut World, path: &str| {
+        w.event(100, code::SYSCALL_OPEN_E, 3, |e| {
+            e.text(path.as_bytes()).u32(1).u32(0);
+        })
+    };
+    enter(&mut w, "/missing");
+    // Its exit is missing, and the enter of the next open.
+    let until_ns = w.ts_ns + 10_000;
+    stale(&mut w, "[]", until_ns);
+    open(&mut w, 100, 4, "/etc/hosts");
+    assert_eq!(&*w.fd(100, 4).unwrap().name, b"/etc/hosts");
+    assert_eq!(&*w.thread(100).comm, b"bash", "nothing else is forgotten");
+    enter(&mut w, "/missing");
+    w.ts_ns = until_ns + 1;
+    open(&mut w, 100, 5, "/etc/passwd");
+    assert_eq!(&*w.fd(100, 5).unwrap().name, b"/etc/passwd");
+    // An enter's path is the one that was asked for, again.
+    enter(&mut w, "/link");
+    open(&mut w, 100, 6, "/target");
+    assert_eq!(&*w.fd(100, 6).unwrap().name, b"/link");
+}

@@ -12,7 +12,7 @@ use super::{
     object::lane_bytes,
     probe_log::ProbeLog,
     pulse::Pulse,
-    ring::LaneReader,
+    ring::{LaneReader, LostState, Unknown},
     sleep::Pace,
     stale::{Stale, StaleLane, StaleQueue},
 };
@@ -143,6 +143,8 @@ pub struct Collector {
     clock: WallClock,
     began_ns: u64,
     stale: StaleQueue,
+    /// Records that were lost for want of room, up to the last look.
+    lost_seen: u64,
     /// Time of the last look at the lanes.
     looked_ns: u64,
     /// Everything up to here is handed out.
@@ -191,6 +193,7 @@ impl Collector {
             clock,
             began_ns,
             stale: StaleQueue::default(),
+            lost_seen: 0,
             looked_ns: 0,
             released_ns: 0,
             fill_percent: 0,
@@ -211,7 +214,7 @@ impl Collector {
         let fill = self.sources.iter().map(|s| s.reader.fill()).fold(0.0, f64::max);
         self.fill_percent = (fill * 100.0) as u64;
         self.stats.fill_percent = self.stats.fill_percent.max(self.fill_percent);
-        self.look_for_stale(taken_ns);
+        self.look_for_stale(taken_ns)?;
         let released = self.release(limit, sink);
         self.released_ns = limit;
         self.stats.drains += 1;
@@ -234,13 +237,22 @@ impl Collector {
         self.merge.place(self.released_ns)
     }
 
-    fn look_for_stale(&mut self, taken_ns: u64) {
+    fn look_for_stale(&mut self, taken_ns: u64) -> Result<(), LiveError> {
         let stale = &mut self.stale;
+        let mut lost = 0;
         for source in &mut self.sources {
             source.reader.lost_state(self.looked_ns, &mut |lost| stale.push(lost));
+            lost += source.reader.counters().dropped;
+        }
+        if lost != self.lost_seen {
+            self.lost_seen = lost;
+            // Counted may be what was lost after the look.
+            let until_ns = clock::monotonic_ns()?;
+            stale.push(LostState { what: Unknown::Pairs, from_ns: self.looked_ns, until_ns });
         }
         stale.sort(self.merge.place(0));
         self.looked_ns = taken_ns;
+        Ok(())
     }
 
     /// Hands out what is published and not newer than `limit_ns`.
@@ -327,7 +339,7 @@ impl Collector {
         for source in &mut self.sources {
             source.reader.look();
         }
-        self.look_for_stale(self.looked_ns);
+        result = result.and(self.look_for_stale(self.looked_ns));
         result = result.and(self.release(u64::MAX, sink));
         // Only now: a marker placed at the present raises the time of every record behind it.
         let ts_ns = self.merge.place(clock::monotonic_ns()?);

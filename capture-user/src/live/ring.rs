@@ -27,11 +27,21 @@ pub(crate) struct Counters {
     pub(crate) left_out: u64,
 }
 
-/// Records about a process's state were lost: at these times, nobody knows more.
+/// What is no longer known, records having been lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// The state of any process.
+    All,
+    /// The state of a process.
+    Process(u32),
+    /// Which exit belongs to which enter.
+    Pairs,
+}
+
+/// Records were lost: at these times, nobody knows more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LostState {
-    /// The process; `None`: any.
-    pub(crate) pid: Option<u32>,
+    pub(crate) what: Unknown,
     /// First and last time, CLOCK_MONOTONIC ns.
     pub(crate) from_ns: u64,
     pub(crate) until_ns: u64,
@@ -211,7 +221,7 @@ impl LaneReader {
         if overflown != self.lost_overflown {
             self.lost_overflown = overflown;
             let last = self.word(HEAD + offset_of!(LostHead, overflow_last_ts_ns)).load(Ordering::Relaxed);
-            each(LostState { pid: None, from_ns: since_ns.min(last), until_ns: last });
+            each(LostState { what: Unknown::All, from_ns: since_ns.min(last), until_ns: last });
         }
         if made != self.lost_taken {
             self.lost_taken = made;
@@ -225,7 +235,7 @@ impl LaneReader {
         let at = abi::LANE_LOST_OFFSET + LostHead::LEN_BYTES + index * LostEntry::LEN_BYTES;
         let read = |offset| self.word(at + offset).load(Ordering::Relaxed);
         LostState {
-            pid: Some(read(offset_of!(LostEntry, pid)) as u32),
+            what: Unknown::Process(read(offset_of!(LostEntry, pid)) as u32),
             from_ns: read(offset_of!(LostEntry, first_ts_ns)),
             until_ns: read(offset_of!(LostEntry, last_ts_ns)),
         }

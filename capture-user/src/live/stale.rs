@@ -5,7 +5,7 @@
 
 use super::collector::Item;
 use super::merge::Lane;
-use super::ring::LostState;
+use super::ring::{LostState, Unknown};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
@@ -17,7 +17,8 @@ const TOGETHER_MAX: usize = 64;
 /// Nothing that was known of these processes before, or that their records tell up to a time, holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale<'a> {
-    /// The processes; `None`: all of the machine.
+    /// The processes; `None`: all of the machine. In any case, no exit that was recorded up to
+    /// `until_ns`, or whose enter was, is known to belong to that enter.
     pub pids: Option<&'a [u32]>,
     /// From when on, CLOCK_MONOTONIC ns; at most the time of its place in the stream.
     pub from_ns: u64,
@@ -52,20 +53,25 @@ impl StaleQueue {
         self.waiting.front().map(|lost| lost.from_ns)
     }
 
-    /// Takes the first, and those close behind it.
+    /// Takes the first, and those close behind it. Times without pairs are long, and told alone.
     fn take(&mut self, ts_ns: u64, sink: &mut dyn FnMut(Item<'_>)) {
         let Some(first) = self.waiting.front().copied() else { return };
         self.pids.clear();
         let (mut until_ns, mut all) = (first.until_ns, false);
-        while let Some(lost) = self.waiting.front()
+        if first.what == Unknown::Pairs {
+            self.waiting.pop_front();
+        }
+        while first.what != Unknown::Pairs
+            && let Some(lost) = self.waiting.front()
+            && lost.what != Unknown::Pairs
             && lost.from_ns <= first.from_ns.saturating_add(TOGETHER_NS)
             && self.pids.len() < TOGETHER_MAX
         {
             until_ns = until_ns.max(lost.until_ns);
-            match lost.pid {
-                Some(pid) if !self.pids.contains(&pid) => self.pids.push(pid),
-                Some(_) => {}
-                None => all = true,
+            match lost.what {
+                Unknown::Process(pid) if !self.pids.contains(&pid) => self.pids.push(pid),
+                Unknown::Process(_) | Unknown::Pairs => {}
+                Unknown::All => all = true,
             }
             self.waiting.pop_front();
         }
@@ -97,11 +103,12 @@ mod tests {
     #[test]
     fn what_is_close_is_told_together_and_in_order() {
         let mut queue = StaleQueue::default();
-        let lost = |pid, from_ns, until_ns| LostState { pid, from_ns, until_ns };
-        queue.push(lost(Some(3), 5_000_000, 5_000_001));
-        queue.push(lost(Some(1), 10, 30));
-        queue.push(lost(Some(2), 20, 25));
-        queue.push(lost(Some(1), 30, 40));
+        let lost = |what, from_ns, until_ns| LostState { what, from_ns, until_ns };
+        queue.push(lost(Unknown::Process(3), 5_000_000, 5_000_001));
+        queue.push(lost(Unknown::Process(1), 10, 30));
+        queue.push(lost(Unknown::Process(2), 20, 25));
+        queue.push(lost(Unknown::Process(1), 30, 40));
+        queue.push(lost(Unknown::Pairs, 15, 90));
         queue.sort(0);
         let mut told = Vec::new();
         while let Some(ts_ns) = queue.peek_ts() {
@@ -110,9 +117,14 @@ mod tests {
                 told.push((stale.pids.map(<[u32]>::to_vec), stale.from_ns, stale.until_ns, stale.ts_ns));
             });
         }
-        let expected = [(Some(vec![1, 2]), 10, 40, 10), (Some(vec![3]), 5_000_000, 5_000_001, 5_000_000)];
+        let expected = [
+            (Some(vec![1]), 10, 30, 10),
+            (Some(vec![]), 15, 90, 15),
+            (Some(vec![2, 1]), 20, 40, 20),
+            (Some(vec![3]), 5_000_000, 5_000_001, 5_000_000),
+        ];
         assert_eq!(told, expected);
-        queue.push(lost(None, 7, 9));
+        queue.push(lost(Unknown::All, 7, 9));
         queue
             .take(8, &mut |item| assert!(matches!(item, Item::Stale(Stale { pids: None, until_ns: 9, .. }))));
     }
