@@ -10,7 +10,7 @@ use crate::{
     maps::{CPU_SLOT, LANES, NO_RING},
     read::{cpu, ld8, now_ns, st4, st8},
 };
-use capture_common::abi::{self, LaneHead, LossFixed, RecordHeader, SectionHeader, flag};
+use capture_common::abi::{self, LaneHead, LaneTail, LossFixed, RecordHeader, SectionHeader, flag};
 use core::mem::offset_of;
 
 /// A record in progress.
@@ -203,6 +203,12 @@ pub(crate) fn resume(lanes: Lanes, task: u64) -> Option<Record> {
 
 #[inline(always)]
 fn lose(lane: *mut u8, class: Class, ids: u64) {
+    let look = ld8(lane as u64, (abi::LANE_TAIL_OFFSET + offset_of!(LaneTail, looks)) as u64) + 1;
+    if head!(lane, loss_look) != look {
+        // Before `dropped`, by which the collector finds out.
+        head!(lane, loss_began_ts_ns = now_ns());
+        head!(lane, loss_look = look);
+    }
     head!(lane, dropped += 1);
     match class {
         Class::Enter => head!(lane, dropped_enters += 1),

@@ -417,15 +417,16 @@ fn book(
         }
         return;
     }
+    if !distrust.trusts_enter(thread.call.enter_ts_ns) {
+        thread.call.forget_enter();
+    }
     applied.enter_ts_ns = thread.call.enter_ts_ns;
     if thread.call.enter_ts_ns != 0 {
         thread.call.latency_ns = raw.ts_ns.saturating_sub(thread.call.enter_ts_ns);
         applied.latency_ns = thread.call.latency_ns;
     }
     // One exit for one enter: the next one's enter was lost.
-    applied.paired = !thread.call.has_returned
-        && is_pair(thread.call.code, raw.code)
-        && distrust.trusts_enter(thread.call.enter_ts_ns);
+    applied.paired = !thread.call.has_returned && is_pair(thread.call.code, raw.code);
     thread.call.has_returned = true;
     if !applied.paired {
         counters.unpaired_exits += 1;

@@ -16,7 +16,7 @@ pub const LANES_PER_CPU: usize = 2;
 
 wire_struct! {
 /// Page 0 of a lane. The probe writes, everybody else only reads.
-LaneHead: 144 {
+LaneHead: 160 {
     /// Bytes ever published; the next record starts at `head & (ring_len - 1)`.
     head: u64,
     /// Records that wanted to be written, lost ones included.
@@ -54,15 +54,21 @@ LaneHead: 144 {
     filtered: u64,
     /// Level 0 only: records not made because no event of them can pass the filter.
     left_out: u64,
+    /// One more than [`LaneTail::looks`] was at the last loss; 0: none yet.
+    loss_look: u64,
+    /// Time of the first loss with that number, ns.
+    loss_began_ts_ns: u64,
 }}
 
 wire_struct! {
 /// Page 1 of a lane. The collector writes, the probe reads.
-LaneTail: 16 {
+LaneTail: 24 {
     /// Bytes consumed.
     tail: u64,
     /// Entries of the lane's [`LostHead`] list consumed.
     lost_taken: u64,
+    /// Looks at the lane that found a loss.
+    looks: u64,
 }}
 
 wire_struct! {

@@ -131,6 +131,5 @@ fn forget_thread(thread: &mut Thread, na: &Text) {
     thread.fds = FdTable::default();
     thread.is_fake = true;
     thread.flags &= !flag::CLONE_INVERTED;
-    // Its last enter may be that of another call than its next exit.
-    (thread.call.code, thread.call.fd, thread.call.entered_is_fresh) = (None, -1, false);
+    thread.call.forget_enter();
 }

@@ -149,6 +149,13 @@ pub(crate) struct LastCall {
     pub(crate) entered_is_fresh: bool,
 }
 
+impl LastCall {
+    /// The enter may be that of an earlier call than the next exit.
+    pub(crate) fn forget_enter(&mut self) {
+        (self.code, self.fd, self.enter_ts_ns, self.entered_is_fresh) = (None, -1, 0, false);
+    }
+}
+
 impl Default for LastCall {
     fn default() -> Self {
         LastCall {

@@ -2,8 +2,8 @@
 
 use crate::world::{Clone, World};
 use capture_common::event_table::code;
-use capture_engine::EventFilter;
 use capture_engine::kernel_filter::{CallEvents, KernelFilter, Shown};
+use capture_engine::{Applied, EventFilter};
 use filter_lang::Library;
 
 fn stale(w: &mut World, pids: &str, until_ns: u64) {
@@ -13,10 +13,10 @@ fn stale(w: &mut World, pids: &str, until_ns: u64) {
     });
 }
 
-fn open(w: &mut World, tid: i64, fd: i64, path: &str) {
+fn open(w: &mut World, tid: i64, fd: i64, path: &str) -> Applied {
     w.event(tid, code::SYSCALL_OPEN_X, 6, |e| {
         e.i64(fd).text(path.as_bytes()).u32(1).u32(0).u32(0).u64(0);
-    });
+    })
 }
 
 #[test]
@@ -179,7 +179,8 @@ fn while_calls_are_missing_no_exit_has_an_earlier_enter() {
     // Its exit is missing, and the enter of the next open.
     let until_ns = w.ts_ns + 10_000;
     stale(&mut w, "[]", until_ns);
-    open(&mut w, 100, 4, "/etc/hosts");
+    let exit = open(&mut w, 100, 4, "/etc/hosts");
+    assert_eq!((exit.paired, exit.latency_ns), (false, 0));
     assert_eq!(&*w.fd(100, 4).unwrap().name, b"/etc/hosts");
     assert_eq!(&*w.thread(100).comm, b"bash", "nothing else is forgotten");
     enter(&mut w, "/missing");
@@ -188,6 +189,7 @@ fn while_calls_are_missing_no_exit_has_an_earlier_enter() {
     assert_eq!(&*w.fd(100, 5).unwrap().name, b"/etc/passwd");
     // An enter's path is the one that was asked for, again.
     enter(&mut w, "/link");
-    open(&mut w, 100, 6, "/target");
+    let exit = open(&mut w, 100, 6, "/target");
+    assert!(exit.paired && exit.latency_ns > 0);
     assert_eq!(&*w.fd(100, 6).unwrap().name, b"/link");
 }

@@ -143,8 +143,6 @@ pub struct Collector {
     clock: WallClock,
     began_ns: u64,
     stale: StaleQueue,
-    /// Records that were lost for want of room, up to the last look.
-    lost_seen: u64,
     /// Time of the last look at the lanes.
     looked_ns: u64,
     /// Everything up to here is handed out.
@@ -193,7 +191,6 @@ impl Collector {
             clock,
             began_ns,
             stale: StaleQueue::default(),
-            lost_seen: 0,
             looked_ns: 0,
             released_ns: 0,
             fill_percent: 0,
@@ -239,16 +236,16 @@ impl Collector {
 
     fn look_for_stale(&mut self, taken_ns: u64) -> Result<(), LiveError> {
         let stale = &mut self.stale;
-        let mut lost = 0;
+        let mut began_ns = None;
         for source in &mut self.sources {
             source.reader.lost_state(self.looked_ns, &mut |lost| stale.push(lost));
-            lost += source.reader.counters().dropped;
+            let lane_began_ns = source.reader.loss_began(self.looked_ns);
+            began_ns = began_ns.into_iter().chain(lane_began_ns).min();
         }
-        if lost != self.lost_seen {
-            self.lost_seen = lost;
-            // Counted may be what was lost after the look.
+        if let Some(from_ns) = began_ns {
+            // Counted may be what was lost after `taken_ns`.
             let until_ns = clock::monotonic_ns()?;
-            stale.push(LostState { what: Unknown::Pairs, from_ns: self.looked_ns, until_ns });
+            stale.push(LostState { what: Unknown::Pairs, from_ns, until_ns });
         }
         stale.sort(self.merge.place(0));
         self.looked_ns = taken_ns;

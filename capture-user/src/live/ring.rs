@@ -69,6 +69,9 @@ pub(crate) struct LaneReader {
     lost_taken: u64,
     lost_last_ns: u64,
     lost_overflown: u64,
+    /// Losses seen, and looks that saw more than the one before.
+    dropped_seen: u64,
+    looks: u64,
 }
 
 // SAFETY: as `Mapping`; there is one reader of each lane.
@@ -93,6 +96,8 @@ impl LaneReader {
             lost_taken: 0,
             lost_last_ns: 0,
             lost_overflown: 0,
+            dropped_seen: 0,
+            looks: 0,
         };
         (0..cpus.len() * abi::LANES_PER_CPU).map(lane).collect()
     }
@@ -228,6 +233,24 @@ impl LaneReader {
             let at = abi::LANE_TAIL_OFFSET + offset_of!(LaneTail, lost_taken);
             self.word(at).store(made, Ordering::Release);
         }
+    }
+
+    /// Time of the first loss since the call before, CLOCK_MONOTONIC ns; `since_ns` is the time of that one.
+    pub(crate) fn loss_began(&mut self, since_ns: u64) -> Option<u64> {
+        let dropped = self.word(offset_of!(LaneHead, dropped)).load(Ordering::Acquire);
+        if dropped == self.dropped_seen {
+            return None;
+        }
+        self.dropped_seen = dropped;
+        if self.word(offset_of!(LaneHead, loss_look)).load(Ordering::Acquire) != self.looks + 1 {
+            // They happened while the lane was looked at.
+            return Some(since_ns);
+        }
+        let began_ns = self.word(offset_of!(LaneHead, loss_began_ts_ns)).load(Ordering::Relaxed);
+        self.looks += 1;
+        let at = abi::LANE_TAIL_OFFSET + offset_of!(LaneTail, looks);
+        self.word(at).store(self.looks, Ordering::Release);
+        Some(began_ns)
     }
 
     fn lost_entry(&self, n: u64) -> LostState {
