@@ -329,8 +329,8 @@ wire_struct! {
 LossFixed: 40 {
     /// Records lost.
     count: u64,
-    /// Of these, exits of state-bearing calls ([`crate::plan::row_flag::STATEFUL`]) that succeeded,
-    /// records of the process tracepoints and of io_uring's state-bearing operations.
+    /// Of these, records of the classes that are lost last ([`crate::plan::row_flag::STATEFUL`] and
+    /// those like it, process tracepoints, state-bearing io_uring operations).
     stateful: u64,
     /// Of these, enter records.
     enters: u64,

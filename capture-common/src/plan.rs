@@ -96,7 +96,8 @@ pub const TAIL_PATHS: u8 = 12;
 /// Bits of [`PlanRow::flags`].
 pub mod row_flag {
     /// Later events are understood wrongly without the exit of a call that succeeded, which is
-    /// dropped last when a ring fills. What its enter says, the exit says again.
+    /// dropped last when a ring fills. What its enter says, the exit says again, except as
+    /// STATEFUL_ENTER has it. Calls that never exit end with the thread, which has its own record.
     pub const STATEFUL: u8 = 1;
     /// `special::IOV`, MSG and MMSG: the call takes data in, so a failed one has none, and
     /// control data is read at exit.

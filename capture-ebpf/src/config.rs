@@ -38,8 +38,8 @@ settings! {
     CG_MEMORY = u64::MAX; CG_PIDS = u64::MAX; CG_DEVICES = u64::MAX;
     /// Ring size in bytes minus 1; a power of two minus 1.
     RING_MASK = (1 << 20) - 1;
-    /// Fill in bytes above which plain records are shed, and above which none is written.
-    SHED_LIMIT = 3 << 18; FULL_LIMIT = 1 << 19;
+    /// Fill in bytes above which enters and plain records are shed, and above which none is written.
+    SHED_LIMIT = 3 << 17; FULL_LIMIT = 1 << 19;
     /// Not 0: lanes by the table CPU_SLOT; 0: CPU n has slot n.
     USE_SLOTS = 0;
     /// Bytes of payload per record.

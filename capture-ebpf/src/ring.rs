@@ -40,7 +40,7 @@ pub(crate) enum Class {
     StateEnter,
     /// Later events are understood without it.
     Plain,
-    /// It changes state.
+    /// It changes state: lost last.
     State,
 }
 
@@ -212,15 +212,12 @@ fn lose(lane: *mut u8, class: Class, ids: u64) {
     head!(lane, dropped += 1);
     match class {
         Class::Enter => head!(lane, dropped_enters += 1),
-        Class::StateEnter => {
-            head!(lane, dropped_enters += 1);
-            head!(lane, dropped_stateful += 1);
-        }
-        Class::Plain => {}
-        Class::State => {
-            head!(lane, dropped_stateful += 1);
-            lost::note(lane, ids >> 32);
-        }
+        Class::StateEnter => head!(lane, dropped_enters += 1),
+        Class::Plain | Class::State => {}
+    }
+    if let Class::StateEnter | Class::State = class {
+        head!(lane, dropped_stateful += 1);
+        lost::note(lane, ids >> 32);
     }
     if head!(lane, loss_first_ts_ns) == 0 {
         head!(lane, loss_first_ts_ns = now_ns());

@@ -6,7 +6,7 @@
 
 use crate::aside::{self, Aside};
 use crate::event_kinds::EventKind;
-use crate::parsers::{self, Ctx, stale::Distrust};
+use crate::parsers::{self, Ctx};
 use crate::services::PortNames;
 use crate::state::fd_table::CANCELLED_KEY;
 use crate::state::machine::{Counters, Machine};
@@ -282,8 +282,12 @@ impl Engine {
                 self.aside = Aside::begin(raw, thread, &mut self.spare);
                 applied.is_io_uring = raw.text(1).is_some_and(|name| name.starts_with(aside::NOTES));
             } else if kind.is_booked() && !kind.is_iterated() {
-                let (distrust, counters) = (&self.machine.distrust, &mut self.machine.counters);
-                book(thread, raw, kind, applied, distrust, counters);
+                // Both sides of an io_uring operation are made of one record.
+                let is_sure = is_io_uring || self.machine.distrust.trusts_enter(thread.call.enter_ts_ns);
+                if raw.code.is_exit() && !is_sure {
+                    thread.call.forget_enter();
+                }
+                book(thread, raw, kind, applied, &mut self.machine.counters);
                 if let Some(aside) = self.aside.as_ref().filter(|_| raw.code.is_enter()) {
                     thread.call.enter_ts_ns = aside.began_ts_ns(raw.ts_ns);
                 }
@@ -400,7 +404,6 @@ fn book(
     raw: &RawEvent<'_>,
     kind: EventKind,
     applied: &mut Applied,
-    distrust: &Distrust,
     counters: &mut Counters,
 ) {
     if raw.code.is_enter() {
@@ -416,9 +419,6 @@ fn book(
             applied.fd_num = thread.call.fd;
         }
         return;
-    }
-    if !distrust.trusts_enter(thread.call.enter_ts_ns) {
-        thread.call.forget_enter();
     }
     applied.enter_ts_ns = thread.call.enter_ts_ns;
     if thread.call.enter_ts_ns != 0 {

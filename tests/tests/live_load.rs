@@ -114,7 +114,7 @@ fn a_ring_that_nobody_drains_declares_what_it_lost() {
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let probe = ProbeOptions { ring_bytes: Some(1 << 20), ..ProbeOptions::default() };
     let mut collector = Collector::open(&LiveOptions { probe }).unwrap();
-    let (mut records, mut lost, mut placed, mut last) = (0, 0, 0, 0);
+    let (mut records, mut lost, mut placed, mut last) = (0, 0, 0, collector.began_ns());
     let mut count = |item: Item<'_>| {
         let ts = match item {
             Item::Record(r) => {

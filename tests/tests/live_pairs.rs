@@ -4,6 +4,7 @@
 use capture_common::event_table::code;
 use capture_tests::events::each_event_of;
 use capture_tests::live::{self, Capture, Summary};
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -38,7 +39,7 @@ fn an_open_never_has_the_name_of_another() {
     let Some(program) = live::compile("opens", dir.path(), TEST) else { return };
     let file = dir.path().join("f.scap");
     let _turn = live::turn();
-    let options = ["--no-containers", "--buffer", "1", "--drain-pause", "50"];
+    let options = ["--no-containers", "--check-paths", "--buffer", "1", "--drain-pause", "50"];
     let capture = Capture::to_file(CAPTURE, &file, &options);
     let programs: Vec<Running> = (0..PROGRAMS).map(|_| Running::start(&program, dir.path())).collect();
     std::thread::sleep(DURATION);
@@ -47,23 +48,32 @@ fn an_open_never_has_the_name_of_another() {
     assert!(ended.status.success(), "{ended:?}");
 
     let start = format!("{}/there-", dir.path().display());
-    let (mut opens, mut unpaired, mut wrong) = (0, 0, Vec::new());
+    let (mut opens, mut named, mut alone, mut wrong) = (0, 0, 0, Vec::new());
+    let mut changed = 0;
+    // Codes of the last event by thread.
+    let mut last = HashMap::new();
     each_event_of(&file, |view| {
         let raw = view.raw;
+        changed += u64::from(raw.code == code::ASYNCEVENT_E && raw.text(1) == Some(b"capture.path_changed"));
+        let before = last.insert(raw.tid, raw.code);
         if raw.code != code::SYSCALL_OPENAT_2_X || raw.int(0).is_none_or(|fd| fd < 0) {
             return;
         }
         let Some(path) = raw.text(2).filter(|path| path.starts_with(start.as_bytes())) else { return };
         opens += 1;
-        unpaired += u64::from(!view.applied.paired);
+        alone += u64::from(before != Some(code::SYSCALL_OPENAT_2_E));
         // A process that is not known at the moment keeps no fds.
-        if let Some(fd) = view.fd().filter(|fd| &*fd.name != path) {
+        let Some(fd) = view.fd() else { return };
+        named += 1;
+        if &*fd.name != path {
             wrong.push([&fd.name, path].map(|name| String::from_utf8_lossy(name).into_owned()));
         }
     });
     let lost = Summary::parse(&ended.stderr).lost;
-    println!("{opens} opens, {unpaired} without their enter, {lost} records lost");
+    println!("{opens} opens, {alone} without their enter, {named} named, {lost} records lost");
     assert!(opens > 0 && lost > 0, "the rings did not overflow");
-    assert!(unpaired > 0, "no open lost its enter");
+    assert!(alone > 0, "no open lost its enter");
+    assert!(named > opens / 4, "{named} of {opens} are named");
+    assert_eq!(changed, 0, "no path was changed");
     assert!(wrong.is_empty(), "{} of {opens}: {:?}", wrong.len(), &wrong[..wrong.len().min(5)]);
 }

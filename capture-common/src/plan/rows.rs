@@ -201,10 +201,11 @@ pub const ROWS: &[(&str, PlanRow)] = &[
     ("ptrace", P.on_exit(raw(3, 8).ok())),
     // Processes.
     ("clone", C.special(special::NONE, special::TASK)),
-    // The new thread returns when its maker may have left the struct with the flags.
+    // The new thread returns when its maker may have left the struct with the flags, which are
+    // remembered from the enter up to any exit.
     (
         "clone3",
-        C.flag(row_flag::STATEFUL_ENTER)
+        C.flag(row_flag::STATEFUL_ENTER | row_flag::STATEFUL_FAILED)
             .both(raw_by(0, len_from::ARG, 1, 88))
             .special(special::NONE, special::TASK),
     ),

@@ -1,7 +1,7 @@
 //! What is not known any more: after a loss the recorder tells of which processes records about their
 //! state are missing, and that puts an end to what was known of them. Their threads and fds are as
 //! unknown as those of which nothing was ever told, until events tell of them again; names are then
-//! missing, but never wrong.
+//! missing, but never wrong. Nor is it known which enter an exit belongs to.
 
 use super::{Ctx, Row, reparent};
 use crate::state::fd_table::FdTable;
@@ -13,7 +13,7 @@ use capture_common::event_table::code;
 pub(super) const ROWS: &[Row] = &[(code::ASYNCEVENT_E, note)];
 
 /// Name of the note, whose data are JSON: `from_ts_ns`, `until_ts_ns`, and `pids`, a list or null for
-/// all processes. Of none, where only calls are missing.
+/// all processes. The list is empty where nothing is missing that changes state.
 const NAME: &[u8] = b"capture.stale";
 /// Longest note that is read.
 const NOTE_MAX: usize = 1 << 16;

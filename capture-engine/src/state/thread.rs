@@ -152,7 +152,8 @@ pub(crate) struct LastCall {
 impl LastCall {
     /// The enter may be that of an earlier call than the next exit.
     pub(crate) fn forget_enter(&mut self) {
-        (self.code, self.fd, self.enter_ts_ns, self.entered_is_fresh) = (None, -1, 0, false);
+        (self.code, self.fd, self.entered_is_fresh) = (None, -1, false);
+        (self.enter_ts_ns, self.latency_ns) = (0, 0);
     }
 }
 

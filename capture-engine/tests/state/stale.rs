@@ -193,3 +193,16 @@ fn while_calls_are_missing_no_exit_has_an_earlier_enter() {
     assert!(exit.paired && exit.latency_ns > 0);
     assert_eq!(&*w.fd(100, 6).unwrap().name, b"/link");
 }
+
+#[test]
+fn an_io_uring_operation_has_its_own_enter_whatever_is_missing() {
+    let mut w = World::new();
+    let until_ns = w.ts_ns + 10_000;
+    stale(&mut w, "[]", until_ns);
+    let data = b"{\"op\":\"openat\",\"res\":4,\"submit_ts_ns\":1,\"call\":true}";
+    w.event(100, code::ASYNCEVENT_E, 3, |e| {
+        e.u32(0).text(b"capture.io_uring.complete").bytes(data);
+    });
+    let exit = w.open(100, 4, "/etc/hosts", 1);
+    assert!(exit.paired && exit.is_io_uring && exit.latency_ns > 0);
+}

@@ -191,7 +191,7 @@ impl Collector {
             clock,
             began_ns,
             stale: StaleQueue::default(),
-            looked_ns: 0,
+            looked_ns: began_ns,
             released_ns: 0,
             fill_percent: 0,
         })
@@ -242,14 +242,15 @@ impl Collector {
             let lane_began_ns = source.reader.loss_began(self.looked_ns);
             began_ns = began_ns.into_iter().chain(lane_began_ns).min();
         }
+        // Counted may be what was lost after `taken_ns`.
+        let now_ns = clock::monotonic_ns();
         if let Some(from_ns) = began_ns {
-            // Counted may be what was lost after `taken_ns`.
-            let until_ns = clock::monotonic_ns()?;
+            let until_ns = *now_ns.as_ref().unwrap_or(&taken_ns);
             stale.push(LostState { what: Unknown::Pairs, from_ns, until_ns });
         }
         stale.sort(self.merge.place(0));
         self.looked_ns = taken_ns;
-        Ok(())
+        now_ns.map(|_| ())
     }
 
     /// Hands out what is published and not newer than `limit_ns`.

@@ -31,7 +31,7 @@ pub struct Loss {
     pub cpu: Option<u32>,
     /// Records lost.
     pub count: u64,
-    /// Of these, what changes state: exits of calls that succeeded, and process tracepoints.
+    /// Of these, records that change state, which are lost last.
     pub stateful: u64,
     /// Of these, enter records.
     pub enters: u64,

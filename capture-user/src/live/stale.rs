@@ -1,7 +1,9 @@
-//! What is no longer known: processes of which records about their state were lost.
+//! What is no longer known: processes of which records about their state were lost, and for as long as
+//! anything was lost, which exit belongs to which enter.
 //!
-//! The probe keeps a list of them per lane; the merge puts each where the loss happened, before any
-//! record that is younger, so that nobody prints a name that the lost record has changed.
+//! The probe keeps a list of the processes per lane, and the time of the lane's first loss; the merge puts
+//! each where the loss happened, before any record that is younger, so that nobody prints a name that the
+//! lost record has changed.
 
 use super::collector::Item;
 use super::merge::Lane;

@@ -96,6 +96,8 @@ pub struct Decoder {
     unnumbered: HashSet<u32>,
     /// Index in its batch of the last event that can show a new container, until it is asked for.
     described: Option<usize>,
+    /// Up to this time calls may be missing between an enter and the next exit, CLOCK_MONOTONIC ns.
+    pairs_until_ns: u64,
     counts: DecodeCounts,
 }
 
@@ -126,6 +128,7 @@ impl Decoder {
             twice: None,
             unnumbered: HashSet::new(),
             described: None,
+            pairs_until_ns: 0,
             counts: DecodeCounts::default(),
         }
     }
@@ -177,6 +180,7 @@ impl Decoder {
 
     /// Appends the note that nothing known of some processes holds any more.
     pub fn stale(&mut self, stale: &Stale<'_>, batch: &mut Batch) {
+        self.pairs_until_ns = self.pairs_until_ns.max(stale.until_ns);
         marks::push_stale(stale, self.options.wall_offset_ns, batch);
     }
 
@@ -351,7 +355,8 @@ impl Decoder {
             push_side(&call, &entry, &entry.exit, head, batch);
             if let Some(twice) = &mut self.twice {
                 let (mut notes, info) = (Vec::new(), entry.exit.code.info());
-                twice.returned(&call, info.map_or("", |info| info.name), &mut notes);
+                let name = info.map_or("", |info| info.name);
+                twice.returned(&call, name, self.pairs_until_ns, &mut notes);
                 for note in notes {
                     marks::push_thread_note(twice::CHANGED, head, batch, |out| out.extend_from_slice(&note));
                 }
@@ -365,7 +370,9 @@ impl Decoder {
         }
         let exec = if entry.is_exec { self.execs.exited(header.tid) } else { None };
         call.cgroups = &cgroups;
-        call.clone3_flags = if entry.is_clone3 { self.births.returned(header.tid) } else { None };
+        // Of any call that makes threads: the exit of a clone3 before may be missing.
+        let flags = if entry.is_exec { None } else { self.births.returned(header.tid) };
+        call.clone3_flags = flags.filter(|_| entry.is_clone3);
         call.exec_filename = exec.as_ref().map_or(&[], exec::Exec::path);
         // x86 kernels let every successful exec end as execve; where one does not, files still
         // have it so, because readers of 2022 die of the other form.
@@ -434,6 +441,9 @@ impl Decoder {
         // The thread goes on under the leader's id: tell the enter once more there, for state
         // only, so that the exit that follows is paired with it.
         let Some(record) = RecordView::parse(&enter) else { return };
+        if record.header.ts_ns <= self.pairs_until_ns {
+            return;
+        }
         let Some((enter, sections)) = record.split::<EnterFixed>() else { return };
         let call = self.call(record.header, enter.args, 0, sections);
         let entry = self.table.find(&call);

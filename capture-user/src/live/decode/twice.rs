@@ -5,7 +5,7 @@
 //! Bounded as [`super::exec::Pending`] is.
 
 use super::call::Call;
-use capture_common::abi::{Section, section_flag, tag};
+use capture_common::abi::{Section, flag, section_flag, tag};
 use std::collections::HashMap;
 
 /// Name of the note.
@@ -13,10 +13,23 @@ pub(super) const CHANGED: &[u8] = b"capture.path_changed";
 /// Most threads inside such calls at once; beyond that exits were lost.
 const PENDING_MAX: usize = 4096;
 
-/// The strings of calls under way: argument and text.
+/// The calls under way, by thread.
 #[derive(Default)]
 pub(super) struct Twice {
-    entered: HashMap<u32, Vec<(u8, Vec<u8>)>>,
+    entered: HashMap<u32, Entered>,
+}
+
+struct Entered {
+    /// Number and flags of the call, which its exit has, too.
+    call: (u16, u8),
+    ts_ns: u64,
+    /// Argument and text.
+    strings: Vec<(u8, Vec<u8>)>,
+}
+
+/// What enter and exit of a call have in common.
+fn which(call: &Call<'_>) -> (u16, u8) {
+    (call.header.nr, call.header.flags & !flag::TRUNCATED)
 }
 
 fn strings<'a>(call: &Call<'a>) -> impl Iterator<Item = Section<'a>> {
@@ -35,14 +48,25 @@ impl Twice {
         if self.entered.len() >= PENDING_MAX {
             self.entered.clear();
         }
-        self.entered.insert(call.header.tid, strings);
+        let entered = Entered { call: which(call), ts_ns: call.header.ts_ns, strings };
+        self.entered.insert(call.header.tid, entered);
     }
 
     /// A thread leaves the call; appends what changed as JSON, one object for each string, to `notes`.
-    pub(super) fn returned(&mut self, call: &Call<'_>, name: &str, notes: &mut Vec<Vec<u8>>) {
+    /// An enter up to `pairs_until_ns` may be that of an earlier call.
+    pub(super) fn returned(
+        &mut self,
+        call: &Call<'_>,
+        name: &str,
+        pairs_until_ns: u64,
+        notes: &mut Vec<Vec<u8>>,
+    ) {
         let Some(before) = self.entered.remove(&call.header.tid) else { return };
+        if before.call != which(call) || before.ts_ns <= pairs_until_ns {
+            return;
+        }
         for now in strings(call) {
-            let old = before.iter().find(|(arg, _)| *arg == now.header.arg);
+            let old = before.strings.iter().find(|(arg, _)| *arg == now.header.arg);
             let Some((arg, old)) = old.filter(|(_, old)| old != now.data) else { continue };
             let note = serde_json::json!({
                 "call": name,
