@@ -1,11 +1,11 @@
 //! `cargo xtask bench live`: what capturing adds to a system call, in one paired run.
 //!
 //! One process, one looping thread pinned to a CPU of its own. The variants (bare, an empty exit
-//! program, capture without and with enter records) take turns for a few milliseconds each, many
-//! times, so that a noisy machine hits all alike; a consumer on another CPU drains the rings as a
-//! capture would. A round compares each variant with the bare calls beside it; printed per call are
-//! the medians over the rounds: what a variant adds to the bare call, and that as a multiple of e,
-//! what the empty program adds.
+//! program, one that reads the clock, capture without and with enter records) take turns for a few
+//! milliseconds each, many times, so that a noisy machine hits all alike; a consumer on another CPU
+//! drains the rings as a capture would. A round compares each variant with the bare calls beside it;
+//! printed per call are the medians over the rounds: what a variant adds to the bare call, and that
+//! as a multiple of e, what the empty program adds.
 
 use anyhow::{Context, Result, bail};
 use capture_user::live::{Collector, Item, LiveOptions, Part, ProbeOptions};
@@ -26,13 +26,16 @@ const CALLS: [Call; 5] = [
     Call { name: "write 1 KB", kind: Kind::Write(1024), limits: None },
 ];
 
-const VARIANTS: [(&str, &[Part]); 4] = [
+const VARIANTS: [(&str, &[Part]); 5] = [
     ("bare", &[]),
     ("empty tp_btf exit", &[Part::Empty]),
+    ("the same, clock read", &[Part::Clock]),
     ("capture --no-enter", &[Part::Exit]),
     ("capture", &[Part::Exit, Part::Enter]),
 ];
 
+/// The first variant that has a limit.
+const LIMITED_FROM: usize = 3;
 const ROUNDS: usize = 48;
 const BATCHES: usize = 12;
 const PER_BATCH: u32 = 500;
@@ -59,10 +62,16 @@ fn main() -> Result<()> {
     let check = args.iter().any(|a| a == "--check");
     let object = args.iter().position(|a| a == "--probe").and_then(|i| args.get(i + 1)).map(PathBuf::from);
     // Snaplen above the largest write, so that 1 KB is copied whole.
-    let parts = vec![Part::Exit, Part::Enter, Part::Empty];
-    let probe = ProbeOptions { snaplen: 8192, exclude_self: false, parts, object, ..ProbeOptions::default() };
+    let parts = vec![Part::Exit, Part::Enter, Part::Empty, Part::Clock];
+    let probe = ProbeOptions {
+        snaplen: 8192,
+        exclude_self: false,
+        parts: parts.clone(),
+        object,
+        ..ProbeOptions::default()
+    };
     let mut collector = Collector::open(&LiveOptions { probe }).context("loading the probe")?;
-    for part in [Part::Exit, Part::Enter, Part::Empty] {
+    for part in parts {
         collector.probe().detach(part)?;
     }
     let looper = Looper::start()?;
@@ -80,10 +89,10 @@ fn main() -> Result<()> {
 }
 
 /// ns per call of each variant, by rounds.
-fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<Vec<[f64; 4]>> {
+fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<Vec<[f64; VARIANTS.len()]>> {
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
-        let mut round = [0.0; 4];
+        let mut round = [0.0; VARIANTS.len()];
         for ((_, parts), ns) in VARIANTS.iter().zip(&mut round) {
             for part in *parts {
                 collector.probe().attach(*part)?;
@@ -120,8 +129,8 @@ fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
 }
 
 /// Prints one call's table; returns the broken limits.
-fn report(call: &Call, rounds: &[[f64; 4]]) -> Vec<String> {
-    let median = |of: &dyn Fn(&[f64; 4]) -> f64| quantile(rounds.iter().map(of).collect(), 0.5);
+fn report(call: &Call, rounds: &[[f64; VARIANTS.len()]]) -> Vec<String> {
+    let median = |of: &dyn Fn(&[f64; VARIANTS.len()]) -> f64| quantile(rounds.iter().map(of).collect(), 0.5);
     let bare = median(&|round| round[0]);
     let added = |variant: usize| median(&|round| round[variant] - round[0]);
     let e = added(1);
@@ -131,7 +140,7 @@ fn report(call: &Call, rounds: &[[f64; 4]]) -> Vec<String> {
     for (i, (name, _)) in VARIANTS.iter().enumerate() {
         let added = added(i);
         let multiple = added / e;
-        let limit = if i >= 2 { limits[i - 2] } else { None };
+        let limit = i.checked_sub(LIMITED_FROM).and_then(|at| limits[at]);
         let verdict = match limit {
             Some(limit) if multiple > limit => {
                 broken.push(format!("{} {name}: {multiple:.2} e, limit {limit}", call.name));
@@ -140,7 +149,7 @@ fn report(call: &Call, rounds: &[[f64; 4]]) -> Vec<String> {
             Some(limit) => format!("  limit {limit}"),
             None => String::new(),
         };
-        println!("  {name:<20} {:7.1}  +{added:6.1}  {multiple:5.2} e{verdict}", bare + added);
+        println!("  {name:<21} {:7.1}  +{added:6.1}  {multiple:5.2} e{verdict}", bare + added);
     }
     broken
 }

@@ -170,7 +170,7 @@ impl Probe {
         if let Some(uring) = &resolved.uring {
             probe.fill_uring(uring)?;
         }
-        let wanted = |tracepoint| loaded.iter().any(|p| p.names().1 == tracepoint && *p != Part::Empty);
+        let wanted = |tracepoint| loaded.iter().any(|p| p.names().1 == tracepoint && !p.is_floor());
         let collectors = || COLLECTORS.iter().filter(|(.., tracepoint)| wanted(*tracepoint));
         let tails = collectors().map(|(.., program, tracepoint)| (*program, *tracepoint));
         let began = Instant::now();

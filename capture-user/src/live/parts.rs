@@ -36,6 +36,8 @@ pub enum Part {
     Attach,
     /// An exit program with nothing in it: the floor of benchmarks.
     Empty,
+    /// One that reads the clock, as each record does.
+    Clock,
 }
 
 impl Part {
@@ -58,6 +60,11 @@ impl Part {
         matches!(self, Part::UringSubmit | Part::UringComplete | Part::UringOverflow)
     }
 
+    /// Whether it is there for benchmarks only, and makes nothing.
+    pub(super) fn is_floor(self) -> bool {
+        matches!(self, Part::Empty | Part::Clock)
+    }
+
     /// Name in the object and tracepoint.
     pub(super) fn names(self) -> (&'static str, &'static str) {
         match self {
@@ -76,6 +83,7 @@ impl Part {
             Self::Free => ("capture_free", "sched_process_free"),
             Self::Attach => ("capture_attach", "cgroup_attach_task"),
             Self::Empty => ("capture_empty", "sys_exit"),
+            Self::Clock => ("capture_clock", "sys_exit"),
         }
     }
 }
