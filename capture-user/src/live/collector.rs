@@ -184,7 +184,7 @@ impl Collector {
             probe,
             log,
             merge: Merge::default(),
-            pace: Pace::default(),
+            pace: Pace::new(ring_bytes),
             stats: CaptureStats { ring_bytes, ..CaptureStats::default() },
             skipped_declared: 0,
             no_ring_declared: 0,
