@@ -210,10 +210,8 @@ fn lose(lane: *mut u8, class: Class, ids: u64) {
         head!(lane, loss_look = look);
     }
     head!(lane, dropped += 1);
-    match class {
-        Class::Enter => head!(lane, dropped_enters += 1),
-        Class::StateEnter => head!(lane, dropped_enters += 1),
-        Class::Plain | Class::State => {}
+    if let Class::Enter | Class::StateEnter = class {
+        head!(lane, dropped_enters += 1);
     }
     if let Class::StateEnter | Class::State = class {
         head!(lane, dropped_stateful += 1);
