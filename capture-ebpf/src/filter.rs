@@ -13,9 +13,7 @@ use crate::{
     maps::{FILTER_WORDS, KEYS, Key, MOVERS, THREADS},
     read::{Ctx, arg, current, ld4, ld8, now_ns, plain, st8, untrusted},
 };
-use capture_common::abi::{
-    CHANGING, CLASS_MASK, CLASS_UNKNOWN, ThreadSlot, filter_word,
-};
+use capture_common::abi::{CHANGING, CLASS_MASK, CLASS_UNKNOWN, ThreadSlot, filter_word};
 use core::mem::offset_of;
 
 const OWNER: usize = offset_of!(ThreadSlot, owner);

@@ -1,9 +1,7 @@
 //! The lane's list of processes whose state changed unseen (`capture_common::abi::LostHead`).
 
 use crate::read::{ld8, now_ns, st8};
-use capture_common::abi::{
-    LANE_LOST_OFFSET, LANE_TAIL_OFFSET, LOST_ENTRIES, LaneTail, LostEntry, LostHead,
-};
+use capture_common::abi::{LANE_LOST_OFFSET, LANE_TAIL_OFFSET, LOST_ENTRIES, LaneTail, LostEntry, LostHead};
 use core::mem::offset_of;
 
 macro_rules! word {

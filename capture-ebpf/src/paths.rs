@@ -65,13 +65,7 @@ pub(crate) fn fd_of(task: u64, fd: u32) -> Start {
 /// Run number `run` of the walk from `start`; true when it has ended: then the path is in the record, or
 /// there is none.
 #[inline(always)]
-pub(crate) fn put_path(
-    record: Record,
-    task: u64,
-    tag: u8,
-    run: u64,
-    start: impl FnOnce() -> Start,
-) -> bool {
+pub(crate) fn put_path(record: Record, task: u64, tag: u8, run: u64, start: impl FnOnce() -> Start) -> bool {
     let Some(scratch) = SCRATCH.get_ptr_mut(record.level) else { return true };
     if run == 0 {
         let Some((dentry, vfsmount)) = start() else { return true };

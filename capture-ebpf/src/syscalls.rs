@@ -184,7 +184,8 @@ pub fn capture_exit(ctx: Ctx) -> i32 {
     if ro!(FILTER) != 0 {
         let changes = call.row_byte(offset_of!(PlanRow, flags)) & row_flag::CHANGES_THREAD != 0;
         let (moved, marked) = filter::before_exit(call.ids as u32, changes, ret);
-        let pass = if (ret as i64) < 0 { offset_of!(PlanRow, pass_failed) } else { offset_of!(PlanRow, pass_ok) };
+        let pass =
+            if (ret as i64) < 0 { offset_of!(PlanRow, pass_failed) } else { offset_of!(PlanRow, pass_ok) };
         if !moved && !call.passes(lanes.level0, pass) {
             return 0;
         }

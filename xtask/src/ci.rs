@@ -58,7 +58,9 @@ pub(crate) fn storms(args: &[String]) -> Result<()> {
 }
 
 fn fmt() -> Result<()> {
-    run(&mut cargo(&["fmt", "--all", "--check"]))
+    run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    // A workspace of its own.
+    run(&mut cargo(&["fmt", "--manifest-path", "capture-ebpf/Cargo.toml", "--check"]))
 }
 
 fn clippy() -> Result<()> {
