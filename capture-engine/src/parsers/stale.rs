@@ -13,7 +13,7 @@ use capture_common::event_table::code;
 pub(super) const ROWS: &[Row] = &[(code::ASYNCEVENT_E, note)];
 
 /// Name of the note, whose data are JSON: `from_ts_ns`, `until_ts_ns`, and `pids`, a list or null for
-/// all processes. The list is empty where nothing is missing that changes state.
+/// all processes. An empty list says nothing of processes: from when until when anything was lost.
 const NAME: &[u8] = b"capture.stale";
 /// Longest note that is read.
 const NOTE_MAX: usize = 1 << 16;
@@ -50,6 +50,10 @@ impl Distrust {
         self.pairs_until_ns == 0 || enter_ts_ns > self.pairs_until_ns
     }
 
+    fn part_until(&mut self, until_ns: u64) {
+        self.pairs_until_ns = self.pairs_until_ns.max(until_ns);
+    }
+
     fn add(&mut self, pid: Option<i64>, until_ns: u64) {
         if let Some((_, until)) = self.until.iter_mut().find(|(whose, _)| *whose == pid) {
             *until = until_ns.max(*until);
@@ -73,10 +77,8 @@ fn note(ctx: &mut Ctx<'_>) {
         return;
     };
     let until_ns = note["until_ts_ns"].as_u64().unwrap_or(0);
-    let distrust = &mut ctx.machine.distrust;
-    distrust.pairs_until_ns = distrust.pairs_until_ns.max(until_ns);
     match pids.as_array() {
-        Some(pids) if pids.is_empty() => {}
+        Some(pids) if pids.is_empty() => ctx.machine.distrust.part_until(until_ns),
         Some(pids) => {
             let pids: Vec<i64> = pids.iter().filter_map(serde_json::Value::as_i64).collect();
             pids.iter().for_each(|&pid| ctx.machine.distrust.add(Some(pid), until_ns));
@@ -85,6 +87,7 @@ fn note(ctx: &mut Ctx<'_>) {
         None if !pids.is_null() => ctx.machine.counters.bad_params += 1,
         None => {
             ctx.machine.distrust.add(None, until_ns);
+            ctx.machine.distrust.part_until(until_ns);
             forget(ctx.machine, None);
         }
     }

@@ -19,8 +19,8 @@ const TOGETHER_MAX: usize = 64;
 /// Nothing that was known of these processes before, or that their records tell up to a time, holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stale<'a> {
-    /// The processes; `None`: all of the machine. In any case, no exit that was recorded up to
-    /// `until_ns`, or whose enter was, is known to belong to that enter.
+    /// The processes; `None`: all of the machine. With `None`, and where the list is empty, no exit that
+    /// was recorded up to `until_ns`, or whose enter was, is known to belong to that enter.
     pub pids: Option<&'a [u32]>,
     /// From when on, CLOCK_MONOTONIC ns; at most the time of its place in the stream.
     pub from_ns: u64,
@@ -28,6 +28,13 @@ pub struct Stale<'a> {
     pub until_ns: u64,
     /// Its place in the stream.
     pub ts_ns: u64,
+}
+
+impl Stale<'_> {
+    /// Whether exits and enters up to its end do not belong together.
+    pub(crate) fn parts_pairs(&self) -> bool {
+        self.pids.is_none_or(<[u32]>::is_empty)
+    }
 }
 
 /// What was lost and has not found its place yet.

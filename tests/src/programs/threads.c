@@ -1,6 +1,6 @@
 // Threads that call: THREADS of them, each making CALLS calls of getppid, and again until MILLISECONDS
-// have passed since they began, all alive at the same time. Prints how many threads there were and how many calls they made; ends with 2 where the machine allows
-// fewer threads.
+// have passed since they began, all alive at the same time. Prints how many threads there were and how
+// many calls they made; ends with 2 where the machine allows fewer threads.
 //
 // usage: threads THREADS CALLS [MILLISECONDS]
 #define _GNU_SOURCE

@@ -180,7 +180,9 @@ impl Decoder {
 
     /// Appends the note that nothing known of some processes holds any more.
     pub fn stale(&mut self, stale: &Stale<'_>, batch: &mut Batch) {
-        self.pairs_until_ns = self.pairs_until_ns.max(stale.until_ns);
+        if stale.parts_pairs() {
+            self.pairs_until_ns = self.pairs_until_ns.max(stale.until_ns);
+        }
         marks::push_stale(stale, self.options.wall_offset_ns, batch);
     }
 
