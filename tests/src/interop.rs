@@ -6,6 +6,7 @@
 //! result must be equal byte for byte. Whatever is left is reported as unexplained.
 
 use capture_common::event_table::{EventCode, code};
+use capture_common::raw_event::FLAG_UNCOUNTED;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::io::{self, BufRead};
@@ -24,12 +25,14 @@ pub struct EventKind {
     pub call: u16,
 }
 
-/// The events of a capture file that is not compressed, in order: a walk over its blocks that
-/// shares no code with the reader under test.
+/// The events of a capture file that is not compressed, in order, and their flags: a walk over its
+/// blocks that shares no code with the reader under test.
 ///
 /// # Panics
 /// Where the file is not a chain of whole blocks.
-pub fn event_blocks(file: &[u8]) -> Vec<EventKind> {
+pub fn event_blocks(file: &[u8]) -> Vec<(EventKind, u32)> {
+    /// Where the event begins in a block with flags.
+    const FLAGGED: usize = 14;
     let mut events = Vec::new();
     let mut at = 0;
     while at < file.len() {
@@ -41,18 +44,25 @@ pub fn event_blocks(file: &[u8]) -> Vec<EventKind> {
         // The CPU, and in two of them flags, come before the event.
         let event = match block {
             0x216 | 0x221 => Some(10),
-            0x217 | 0x222 => Some(14),
+            0x217 | 0x222 => Some(FLAGGED),
             _ => None,
         };
         if let Some(event) = event {
             let code = u16_at(event + 20);
             let is_generic = code == code::GENERIC_E.0 || code == code::GENERIC_X.0;
             let params = event + 26 + 2 * u32_at(event + 22) as usize;
-            events.push(EventKind { code, call: if is_generic { u16_at(params) } else { 0 } });
+            let flags = if event == FLAGGED { u32_at(10) } else { 0 };
+            events.push((EventKind { code, call: if is_generic { u16_at(params) } else { 0 } }, flags));
         }
         at += len_bytes;
     }
     events
+}
+
+/// Those that have a number: event `n` is the `n`th, from 1 on.
+pub fn numbered_events(blocks: &[(EventKind, u32)]) -> Vec<EventKind> {
+    let has_number = |flags: u32| flags & FLAG_UNCOUNTED == 0;
+    blocks.iter().filter(|(_, flags)| has_number(*flags)).map(|(kind, _)| *kind).collect()
 }
 
 /// One way in which stock's line may differ from ours.

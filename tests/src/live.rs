@@ -227,6 +227,18 @@ impl Drop for Capture {
     }
 }
 
+/// A child that is killed with the guard, where it has not ended by itself.
+#[derive(Debug)]
+pub struct Held(pub Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // Both fail only where it has ended and was waited for.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Sends a signal to a child that was not waited for yet, so that its id is still its own.
 pub fn kill(pid: u32, signal: i32) {
     // SAFETY: the call takes no pointers.

@@ -1,26 +1,26 @@
 //! CPU time of threads in live captures: once a second for each, as the kernel counts it.
 
 use capture_common::event_table::code;
-use capture_tests::live::{self, Capture};
+use capture_tests::live::{self, Capture, Held};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
 
 /// A process that runs all the time, killed with the guard.
-struct Spinner(Child);
+struct Spinner(Held);
 
 impl Spinner {
     fn start(folder: &Path) -> Spinner {
         let program = folder.join("spinner");
         symlink("/bin/sh", &program).expect("a name for the shell");
-        Spinner(Command::new(program).args(["-c", "while :; do :; done"]).spawn().expect("starts"))
+        Spinner(Held(Command::new(program).args(["-c", "while :; do :; done"]).spawn().expect("starts")))
     }
 
     fn pid(&self) -> u32 {
-        self.0.id()
+        self.0.0.id()
     }
 
     /// Ticks that it ran, as /proc/PID/stat has them.
@@ -28,14 +28,6 @@ impl Spinner {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
         let fields: Vec<&str> = stat.split_whitespace().collect();
         [13, 14].iter().map(|at| fields[*at].parse::<u64>().expect("a number")).sum()
-    }
-}
-
-impl Drop for Spinner {
-    fn drop(&mut self) {
-        // It may have been killed by somebody else.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

@@ -3,10 +3,10 @@
 
 use capture_common::event_table::code;
 use capture_tests::events::each_event_of;
-use capture_tests::live::{self, Capture, Summary};
+use capture_tests::live::{self, Capture, Held, Summary};
 use std::collections::HashMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
@@ -14,19 +14,8 @@ const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
 const PROGRAMS: usize = 3;
 const DURATION: Duration = Duration::from_secs(3);
 
-struct Running(Child);
-
-impl Running {
-    fn start(program: &Path, dir: &Path) -> Running {
-        Running(Command::new(program).arg(dir).stdin(Stdio::null()).spawn().expect("it starts"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+fn start(program: &Path, dir: &Path) -> Held {
+    Held(Command::new(program).arg(dir).stdin(Stdio::null()).spawn().expect("it starts"))
 }
 
 #[test]
@@ -41,7 +30,7 @@ fn an_open_never_has_the_name_of_another() {
     let _turn = live::turn();
     let options = ["--no-containers", "--check-paths", "--buffer", "1", "--drain-pause", "50"];
     let capture = Capture::to_file(CAPTURE, &file, &options);
-    let programs: Vec<Running> = (0..PROGRAMS).map(|_| Running::start(&program, dir.path())).collect();
+    let programs: Vec<Held> = (0..PROGRAMS).map(|_| start(&program, dir.path())).collect();
     std::thread::sleep(DURATION);
     drop(programs);
     let ended = capture.end(libc::SIGINT);

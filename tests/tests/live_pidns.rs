@@ -6,11 +6,11 @@ use capture_common::raw_event::RawEvent;
 use capture_common::snapshot::ThreadRecord;
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use capture_file::Reader;
-use capture_tests::live::{self, Capture};
+use capture_tests::live::{self, Capture, Held};
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
 
@@ -34,23 +34,11 @@ const INIT: &str = r#"
     echo $root > number
     exit $code"#;
 
-/// A busy process outside; it is killed with the guard.
-struct Busy(Child);
-
-impl Busy {
-    fn start() -> Busy {
-        let mut command = Command::new("sh");
-        command.args(["-c", "while :; do /bin/date; done"]).stdout(Stdio::null());
-        Busy(command.spawn().expect("starts"))
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// A busy process outside.
+fn busy() -> Held {
+    let mut command = Command::new("sh");
+    command.args(["-c", "while :; do /bin/date; done"]).stdout(Stdio::null());
+    Held(command.spawn().expect("starts"))
 }
 
 /// What was recorded.
@@ -108,7 +96,7 @@ fn watch(name: &str, made_by: &[&str], ids_before: u32) -> Option<(Recorded, i64
     let unshare = capture_tests::installed("unshare", name)?;
     let dir = tempfile::tempdir().expect("a folder");
     let _turn = live::turn();
-    let busy = Busy::start();
+    let busy = busy();
     fs::write(dir.path().join("root.sh"), ROOT).expect("writes");
     let mut command = Command::new(unshare);
     command.args(["--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", INIT, "sh"]);

@@ -7,7 +7,7 @@ use capture_common::snapshot::{FdKind, FdRecord, FdType, ThreadRecord};
 use capture_common::{Batch, EventSource, Next, Snapshot};
 use capture_file::Reader;
 use capture_tests::events::each_event_of;
-use capture_tests::live::{self, Capture, Ended, Summary};
+use capture_tests::live::{self, Capture, Ended, Held, Summary};
 use capture_user::live::LiveError;
 use capture_user::live::iterators::Iterators;
 use capture_user::live::snapshot::{self, Roots, Taken};
@@ -16,21 +16,10 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 const CAPTURE: &str = env!("CARGO_BIN_EXE_capture-test");
-
-/// A process that is killed with the guard.
-struct Held(Child);
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Starts a program and returns the words of its first line.
 fn start(program: &Path, args: &[&str]) -> (Held, Vec<i64>) {

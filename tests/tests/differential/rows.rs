@@ -3,7 +3,7 @@
 
 use crate::{Found, run};
 use capture_tests::data_dir;
-use capture_tests::interop::{LAST_STOCK_CODE, event_blocks};
+use capture_tests::interop::{LAST_STOCK_CODE, event_blocks, numbered_events};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
@@ -94,7 +94,7 @@ fn stock_number(path: &Path, event: u64) -> u64 {
         // Recorded by sysdig of its time, which made no younger ones.
         return event;
     }
-    let kinds = event_blocks(&bytes);
+    let kinds = numbered_events(&event_blocks(&bytes));
     let before = kinds.iter().take(event as usize);
     before.filter(|kind| kind.code <= LAST_STOCK_CODE).count() as u64
 }
