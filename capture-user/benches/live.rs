@@ -34,6 +34,9 @@ const VARIANTS: [(&str, &[Part]); 5] = [
     ("capture", &[Part::Exit, Part::Enter]),
 ];
 
+/// ns per call of each variant.
+type Round = [f64; VARIANTS.len()];
+
 /// The first variant that has a limit.
 const LIMITED_FROM: usize = 3;
 const ROUNDS: usize = 48;
@@ -89,7 +92,7 @@ fn main() -> Result<()> {
 }
 
 /// ns per call of each variant, by rounds.
-fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<Vec<[f64; VARIANTS.len()]>> {
+fn measure(collector: &mut Collector, looper: &Looper, kind: Kind) -> Result<Vec<Round>> {
     let mut rounds = Vec::with_capacity(ROUNDS);
     for _ in 0..ROUNDS {
         let mut round = [0.0; VARIANTS.len()];
@@ -129,8 +132,8 @@ fn quantile(mut values: Vec<f64>, share: f64) -> f64 {
 }
 
 /// Prints one call's table; returns the broken limits.
-fn report(call: &Call, rounds: &[[f64; VARIANTS.len()]]) -> Vec<String> {
-    let median = |of: &dyn Fn(&[f64; VARIANTS.len()]) -> f64| quantile(rounds.iter().map(of).collect(), 0.5);
+fn report(call: &Call, rounds: &[Round]) -> Vec<String> {
+    let median = |of: &dyn Fn(&Round) -> f64| quantile(rounds.iter().map(of).collect(), 0.5);
     let bare = median(&|round| round[0]);
     let added = |variant: usize| median(&|round| round[variant] - round[0]);
     let e = added(1);

@@ -242,15 +242,17 @@ impl Collector {
             let lane_began_ns = source.reader.loss_began(self.looked_ns);
             began_ns = began_ns.into_iter().chain(lane_began_ns).min();
         }
-        // Counted may be what was lost after `taken_ns`.
-        let now_ns = clock::monotonic_ns();
+        let mut result = Ok(());
         if let Some(from_ns) = began_ns {
+            // Counted may be what was lost after `taken_ns`.
+            let now_ns = clock::monotonic_ns();
             let until_ns = *now_ns.as_ref().unwrap_or(&taken_ns);
             stale.push(LostState { what: Unknown::Pairs, from_ns, until_ns });
+            result = now_ns.map(drop);
         }
         stale.sort(self.merge.place(0));
         self.looked_ns = taken_ns;
-        now_ns.map(|_| ())
+        result
     }
 
     /// Hands out what is published and not newer than `limit_ns`.

@@ -69,9 +69,9 @@ impl StaleQueue {
         let (mut until_ns, mut all) = (first.until_ns, false);
         if first.what == Unknown::Pairs {
             self.waiting.pop_front();
+            return sink(Item::Stale(Stale { pids: Some(&[]), from_ns: first.from_ns, until_ns, ts_ns }));
         }
-        while first.what != Unknown::Pairs
-            && let Some(lost) = self.waiting.front()
+        while let Some(lost) = self.waiting.front()
             && lost.what != Unknown::Pairs
             && lost.from_ns <= first.from_ns.saturating_add(TOGETHER_NS)
             && self.pids.len() < TOGETHER_MAX

@@ -142,7 +142,7 @@ pub(super) fn push_loss(loss: &LossMark, batch: &mut Batch) {
     push_note(LOSS_NAME, detail.as_bytes(), loss.last_ts_ns, batch);
 }
 
-/// Nothing known of these processes holds any more, up to a time, nor what exit belongs to what enter.
+/// What does not hold any more, up to a time; see [`Stale`].
 pub(super) fn push_stale(stale: &Stale<'_>, wall_offset_ns: i64, batch: &mut Batch) {
     let wall = |mono_ns: u64| mono_ns.wrapping_add_signed(wall_offset_ns);
     let (from_ns, until_ns) = (wall(stale.from_ns), wall(stale.until_ns));
